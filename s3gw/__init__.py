@@ -1,0 +1,1 @@
+"""s3gw: an S3-compatible object store, a Twisted service over RocksDB."""

@@ -1,0 +1,87 @@
+"""The head of an HTTP request as this package sees it: text, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from urllib.parse import unquote_to_bytes
+
+from s3gw.errors import InvalidURI
+
+
+class Query:
+    """A query string, in order, with keys that have no ``=`` kept.
+
+    Names and values are percent-decoded as UTF-8. ``+`` stays ``+``, as SigV4 has it; ``;`` separates nothing.
+
+    :ivar pairs: ``(name, value)`` in the order sent; ``value`` is ``""`` for a name without ``=``.
+    :raises InvalidURI: for a name or value that is not UTF-8.
+    """
+
+    __slots__ = ("_first", "pairs")
+
+    def __init__(self, raw: str) -> None:
+        self.pairs: list[tuple[str, str]] = []
+        self._first: dict[str, str] = {}
+        if not raw:
+            return
+        for piece in raw.split("&"):
+            if not piece:
+                continue
+            name, _, value = piece.partition("=")
+            pair = (decode(name), decode(value))
+            self.pairs.append(pair)
+            self._first.setdefault(*pair)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._first
+
+    def get(self, name: str) -> str | None:
+        """The first value under ``name``."""
+        return self._first.get(name)
+
+    def names(self) -> Iterable[str]:
+        """The distinct names, in order."""
+        return self._first.keys()
+
+    def __bool__(self) -> bool:
+        return bool(self.pairs)
+
+
+def decode(quoted: str) -> str:
+    """Percent-decode ``quoted`` (Latin-1 text of the wire) as UTF-8.
+
+    :raises InvalidURI: when the bytes are not UTF-8.
+    """
+    if "%" not in quoted and quoted.isascii():
+        return quoted
+    try:
+        return unquote_to_bytes(quoted.encode("latin-1")).decode("utf-8")
+    except UnicodeDecodeError:
+        raise InvalidURI() from None
+
+
+class RequestHead:
+    """Method, target and headers of one request.
+
+    :ivar method: upper case.
+    :ivar raw_path: the path as sent: neither decoded nor normalised, no query.
+    :ivar raw_query: what stood behind the first ``?``, as sent.
+    :ivar headers: by lower-case name; the values of a repeated header joined by ``,``, as SigV4 wants them.
+    :ivar secure: whether the request came over TLS.
+    """
+
+    def __init__(self, method: str, target: str, headers: Mapping[str, str], *, secure: bool = False) -> None:
+        self.method = method
+        self.raw_path, _, self.raw_query = target.partition("?")
+        self.headers = headers
+        self.secure = secure
+
+    @cached_property
+    def query(self) -> Query:
+        """The parsed query string."""
+        return Query(self.raw_query)
+
+    def header(self, name: str) -> str | None:
+        """The value of the header with this lower-case name."""
+        return self.headers.get(name)

@@ -1,0 +1,318 @@
+"""What a store promises.
+
+A store keeps buckets, objects and uploads and speaks of nothing else: no HTTP, no Twisted. Every method blocks unless
+it says otherwise and may be called from any thread; `IObjectStore.commit` is called by one thread at a time.
+
+A body that does not fit one row is a *blob*: its chunks are staged first, and become part of the store by the commit
+that names the blob. What was staged and never named is gone after the next open. A commit that drops the last reference
+to a blob *retires* it: nothing leads to it any more, and its bytes stay readable until `IObjectStore.free`, or the next
+open. So a reader that holds an `ObjectInfo` can finish what it began, and a crash at any moment leaks nothing.
+
+Nothing here needs snapshots shared between calls or locks held across them: a store over a network with one atomic
+compare-and-set per bucket can keep every promise.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Sequence
+
+import msgspec
+from zope.interface import Interface
+
+from s3gw.errors import S3Error
+from s3gw.model import (
+    BucketInfo,
+    ListPage,
+    ObjectInfo,
+    PartInfo,
+    PartPage,
+    UploadInfo,
+    UploadPage,
+)
+
+
+class Unknown(Enum):
+    """The answer of a memory-only look-up that memory could not give."""
+
+    UNKNOWN = "unknown"
+
+
+UNKNOWN = Unknown.UNKNOWN
+
+
+class StoreFull(Exception):
+    """There is no room for the write; nothing of it was kept. Reads and deletes still work."""
+
+
+class StoreStalled(Exception):
+    """The store cannot take writes at this moment; nothing of this one was kept. Try again later."""
+
+
+class StoreFailed(Exception):
+    """The store could not do what was asked (I/O error, failed sync). Whether the write was kept is not known."""
+
+
+class StoreUnusable(Exception):
+    """The database cannot be opened: foreign, locked, of another format version, unwritable. The text says which."""
+
+
+class CorruptChunk(Exception):
+    """Stored bytes are not the bytes that were written. ``args[0]`` names the row."""
+
+
+class StaleBody(Exception):
+    """The body row is gone or belongs to another generation of the object: look it up again."""
+
+
+class ChunkRow(msgspec.Struct, frozen=True):
+    """Chunk ``number`` of blob ``blob``."""
+
+    blob: bytes
+    number: int
+
+
+class InlineRow(msgspec.Struct, frozen=True):
+    """The inline body with id ``inline`` of an object."""
+
+    bucket: str
+    key: str
+    inline: bytes
+
+
+BodyRow = ChunkRow | InlineRow
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """What must hold of the current object for a mutation to happen.
+
+    :ivar if_match: an ETag without quotes, or ``*`` for any object. A missing object is NoSuchKey.
+    :ivar if_none_match: only if there is no object.
+    :ivar if_modified: only if the object's ``modified`` is this, in whole seconds.
+    :ivar if_size: only if the object has this size.
+    """
+
+    if_match: str | None = None
+    if_none_match: bool = False
+    if_modified: int | None = None
+    if_size: int | None = None
+
+
+ALWAYS = Condition()
+
+
+class CreateBucket(msgspec.Struct, frozen=True):
+    """:raises BucketAlreadyOwnedByYou: it exists and has the same owner.
+    :raises BucketAlreadyExists: it exists and has another."""
+
+    info: BucketInfo
+
+
+class DeleteBucket(msgspec.Struct, frozen=True):
+    """Delete an empty bucket; uploads in progress in it are aborted.
+
+    :raises NoSuchBucket: :raises BucketNotEmpty: when it has an object."""
+
+    bucket: str
+
+
+class ConfigureBucket(msgspec.Struct, frozen=True):
+    """Set (or, with None, remove) the configuration document ``name``. :raises NoSuchBucket:"""
+
+    bucket: str
+    name: str
+    document: bytes | None
+
+
+class PutObject(msgspec.Struct, frozen=True):
+    """Make ``info`` the object under ``key``.
+
+    :ivar body: the inline body, when ``info.inline`` is set.
+    :ivar staged: the blobs of ``info.extents`` that were staged for this object. Any other blob in ``info.extents`` is
+        shared with the object that it was found in.
+    :raises NoSuchBucket: :raises PreconditionFailed: :raises NoSuchKey: if-match on a missing object.
+    :raises ConditionalRequestConflict: a shared blob was retired meanwhile: look the source up again.
+    """
+
+    bucket: str
+    key: str
+    info: ObjectInfo
+    body: bytes = b""
+    staged: tuple[bytes, ...] = ()
+    condition: Condition = ALWAYS
+
+
+class DeleteObject(msgspec.Struct, frozen=True):
+    """Delete the object; a missing one is no error unless a condition asks for it.
+
+    :raises NoSuchBucket: :raises PreconditionFailed: :raises NoSuchKey: if-match on a missing object."""
+
+    bucket: str
+    key: str
+    condition: Condition = ALWAYS
+
+
+class TagObject(msgspec.Struct, frozen=True):
+    """Replace the tags of an object. :raises NoSuchBucket: :raises NoSuchKey:"""
+
+    bucket: str
+    key: str
+    tags: tuple[tuple[str, str], ...]
+
+
+class CreateUpload(msgspec.Struct, frozen=True):
+    """:raises NoSuchBucket:"""
+
+    info: UploadInfo
+
+
+class PutPart(msgspec.Struct, frozen=True):
+    """Make ``part`` the part of that number; a part it replaces is retired.
+
+    :ivar staged: as for `PutObject`.
+    :raises NoSuchUpload: :raises ConditionalRequestConflict: as for `PutObject`."""
+
+    bucket: str
+    key: str
+    upload: str
+    part: PartInfo
+    staged: tuple[bytes, ...] = ()
+
+
+class CompleteUpload(msgspec.Struct, frozen=True):
+    """Turn an upload into the object ``info``, whose extents are those of ``parts`` in order.
+
+    The parts named must still be as they were read; every other part of the upload is retired.
+
+    :raises NoSuchBucket: :raises NoSuchUpload: :raises PreconditionFailed:
+    :raises NoSuchKey: if-match on a missing object.
+    :raises ConditionalRequestConflict: a part was replaced since it was read."""
+
+    bucket: str
+    key: str
+    upload: str
+    info: ObjectInfo
+    parts: tuple[PartInfo, ...]
+    condition: Condition = ALWAYS
+
+
+class AbortUpload(msgspec.Struct, frozen=True):
+    """Forget an upload and its parts. :raises NoSuchUpload:"""
+
+    bucket: str
+    key: str
+    upload: str
+
+
+Mutation = (
+    CreateBucket
+    | DeleteBucket
+    | ConfigureBucket
+    | PutObject
+    | DeleteObject
+    | TagObject
+    | CreateUpload
+    | PutPart
+    | CompleteUpload
+    | AbortUpload
+)
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """A mutation that happened.
+
+    :ivar previous: the object that it replaced, deleted or changed.
+    :ivar retired: blobs that nothing leads to any more; hand them to `IObjectStore.free` when their readers are done.
+    """
+
+    previous: ObjectInfo | None = None
+    retired: tuple[bytes, ...] = ()
+
+
+class ListQuery(msgspec.Struct, frozen=True):
+    """A page of a listing: keys that start with ``prefix`` and are greater than ``after``, at most ``limit`` of them,
+    those XX
+
+    prefix: str = ""
+    delimiter: str = ""
+    after: str = ""
+    limit: int = 1000
+
+
+class UploadQuery(msgspec.Struct, frozen=True):
+    """A page of uploads: as `ListQuery`; uploads of the key ``after`` itself count when their id is greater than
+    ``after_upload`` and that is not empty."""
+
+    prefix: str = ""
+    delimiter: str = ""
+    after: str = ""
+    after_upload: str = ""
+    limit: int = 1000
+
+
+class IObjectStore(Interface):
+    """A durable store of buckets, objects and multipart uploads."""
+
+    def peek(bucket: str, key: str) -> ObjectInfo | None | Unknown:
+        """Look an object up in memory alone. Never blocks; any thread, the reactor's among them.
+
+        :return: the object, None if it surely does not exist (in this bucket, which may not exist either), or UNKNOWN.
+        """
+
+    def peek_bucket(bucket: str) -> BucketInfo | None | Unknown:
+        """As `peek`, for a bucket."""
+
+    def look_up(names: Sequence[tuple[str, str]]) -> list[ObjectInfo | None]:
+        """Look objects up by bucket and key, all at once.
+
+        :raises CorruptChunk: a record does not decode."""
+
+    def look_up_buckets(names: Sequence[str]) -> list[BucketInfo | None]:
+        """Look buckets up by name, all at once."""
+
+    def look_up_uploads(names: Sequence[tuple[str, str, str]]) -> list[UploadInfo | None]:
+        """Look uploads up by bucket, key and upload id, all at once."""
+
+    def buckets() -> list[BucketInfo]:
+        """Every bucket, by name."""
+
+    def list_objects(bucket: str, query: ListQuery) -> ListPage:
+        """One page. A bucket that does not exist has no objects."""
+
+    def list_uploads(bucket: str, query: UploadQuery) -> UploadPage:
+        """One page of the uploads in progress."""
+
+    def list_parts(upload: str, after: int, limit: int) -> PartPage:
+        """The parts of an upload with a number above ``after``."""
+
+    def read(rows: Sequence[ChunkRow | InlineRow]) -> list[bytes | memoryview | Exception]:
+        """Body rows, all at once, each verified against its CRC.
+
+        :return: for each row its bytes, or `CorruptChunk` (also for a chunk that is missing) or `StaleBody`."""
+
+    def begin_blob() -> bytes:
+        """A fresh 16-byte id for a blob or an inline body. Never blocks."""
+
+    def stage(blob: bytes, number: int, chunks: Sequence[bytes]) -> None:
+        """Write chunks ``number``, ``number + 1``, ... of a blob; each but the blob's last is `CHUNK_BYTES` long.
+
+        :raises StoreFull: :raises StoreStalled: :raises StoreFailed:"""
+
+    def commit(mutations: Sequence[Mutation]) -> list[Committed | S3Error]:
+        """Do the mutations in order, each as if alone, each wholly or not at all, and return when they are durable.
+
+        :return: for each, what happened or the error that says why it did not.
+        :raises StoreFull: :raises StoreStalled: none of them happened.
+        :raises StoreFailed: any of them may have happened."""
+
+    def free(blobs: Sequence[bytes]) -> None:
+        """Reclaim retired blobs, and blobs that were staged and given up. Need not be durable."""
+
+    def check() -> None:
+        """Return if the store can answer. :raises StoreFailed: if not."""
+
+    def properties() -> dict[str, int]:
+        """Figures for metrics, by name: sizes in bytes, counts."""
+
+    def close() -> None:
+        """Flush and close. No other call may be in progress."""
