@@ -14,8 +14,8 @@ compare-and-set per bucket can keep every promise.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
-from typing import Sequence
 
 import msgspec
 from zope.interface import Interface
@@ -231,7 +231,8 @@ class Committed(msgspec.Struct, frozen=True):
 
 class ListQuery(msgspec.Struct, frozen=True):
     """A page of a listing: keys that start with ``prefix`` and are greater than ``after``, at most ``limit`` of them,
-    those XX
+    those that contain ``delimiter`` behind the prefix rolled up into common prefixes. A common prefix counts as one,
+    and is left out when it is not greater than ``after``."""
 
     prefix: str = ""
     delimiter: str = ""
@@ -253,13 +254,13 @@ class UploadQuery(msgspec.Struct, frozen=True):
 class IObjectStore(Interface):
     """A durable store of buckets, objects and multipart uploads."""
 
-    def peek(bucket: str, key: str) -> ObjectInfo | None | Unknown:
+    def peek(bucket: str, key: str) -> ObjectInfo | Unknown | None:
         """Look an object up in memory alone. Never blocks; any thread, the reactor's among them.
 
         :return: the object, None if it surely does not exist (in this bucket, which may not exist either), or UNKNOWN.
         """
 
-    def peek_bucket(bucket: str) -> BucketInfo | None | Unknown:
+    def peek_bucket(bucket: str) -> BucketInfo | Unknown | None:
         """As `peek`, for a bucket."""
 
     def look_up(names: Sequence[tuple[str, str]]) -> list[ObjectInfo | None]:
