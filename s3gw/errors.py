@@ -232,6 +232,12 @@ class InvalidTag(S3Error):
     status = 400
 
 
+class InvalidToken(S3Error):
+    """The provided token is malformed or otherwise invalid."""
+
+    status = 400
+
+
 class InvalidURI(S3Error):
     """Couldn't parse the specified URI."""
 

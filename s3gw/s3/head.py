@@ -85,3 +85,9 @@ class RequestHead:
     def header(self, name: str) -> str | None:
         """The value of the header with this lower-case name."""
         return self.headers.get(name)
+
+    def with_headers(self, further: Mapping[str, str]) -> RequestHead:
+        """The same request with headers that it does not have yet."""
+        head = RequestHead(self.method, self.raw_path, {**further, **self.headers}, secure=self.secure)
+        head.raw_query = self.raw_query
+        return head

@@ -31,6 +31,8 @@ from s3gw.model import (
     UploadPage,
 )
 
+from s3gw.s3.conditions import UNCONDITIONAL, WriteCondition
+
 
 class Unknown(Enum):
     """The answer of a memory-only look-up that memory could not give."""
@@ -83,22 +85,9 @@ class InlineRow(msgspec.Struct, frozen=True):
 BodyRow = ChunkRow | InlineRow
 
 
-class Condition(msgspec.Struct, frozen=True):
-    """What must hold of the current object for a mutation to happen.
+Condition = WriteCondition
 
-    :ivar if_match: an ETag without quotes, or ``*`` for any object. A missing object is NoSuchKey.
-    :ivar if_none_match: only if there is no object.
-    :ivar if_modified: only if the object's ``modified`` is this, in whole seconds.
-    :ivar if_size: only if the object has this size.
-    """
-
-    if_match: str | None = None
-    if_none_match: bool = False
-    if_modified: int | None = None
-    if_size: int | None = None
-
-
-ALWAYS = Condition()
+ALWAYS = UNCONDITIONAL
 
 
 class CreateBucket(msgspec.Struct, frozen=True):
@@ -229,6 +218,10 @@ class Committed(msgspec.Struct, frozen=True):
     retired: tuple[bytes, ...] = ()
 
 
+Outcome = Committed | S3Error | StoreFull | StoreStalled | CorruptChunk
+"""What became of a mutation."""
+
+
 class ListQuery(msgspec.Struct, frozen=True):
     """A page of a listing: keys that start with ``prefix`` and are greater than ``after``, at most ``limit`` of them,
     those that contain ``delimiter`` behind the prefix rolled up into common prefixes. A common prefix counts as one,
@@ -297,17 +290,23 @@ class IObjectStore(Interface):
     def stage(blob: bytes, number: int, chunks: Sequence[bytes]) -> None:
         """Write chunks ``number``, ``number + 1``, ... of a blob; each but the blob's last is `CHUNK_BYTES` long.
 
+        Chunk 0 comes first. After an error the same call may be made again.
+
         :raises StoreFull: :raises StoreStalled: :raises StoreFailed:"""
 
-    def commit(mutations: Sequence[Mutation]) -> list[Committed | S3Error]:
+    def commit(mutations: Sequence[Mutation]) -> list[Outcome]:
         """Do the mutations in order, each as if alone, each wholly or not at all, and return when they are durable.
 
-        :return: for each, what happened or the error that says why it did not.
+        :return: for each, what happened or the error that says why it did not. `StoreFull` stands for those that need
+            room when there is none, the others are done nevertheless; `StoreStalled` for the last ones when the store
+            stalled on the way; `CorruptChunk` for one that found a record it could not read.
         :raises StoreFull: :raises StoreStalled: none of them happened.
         :raises StoreFailed: any of them may have happened."""
 
     def free(blobs: Sequence[bytes]) -> None:
-        """Reclaim retired blobs, and blobs that were staged and given up. Need not be durable."""
+        """Reclaim retired blobs, and blobs that were staged and given up. Need not be durable.
+
+        A blob that is referenced, or is not there, is left alone. No `stage` of these blobs may be in progress."""
 
     def check() -> None:
         """Return if the store can answer. :raises StoreFailed: if not."""

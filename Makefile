@@ -1,0 +1,80 @@
+# make run [ARGS="--listen=127.0.0.1:9000 --db_path=data"]   serve from this checkout
+# make test [TESTS=tests.store]                              run the suite, or a part of it
+# make lint                                                  style and types
+# make bench [ARGS=...]                                      requests per second and CPU per request
+# make clean                                                 forget everything that was built, but not ./data
+#
+# Everything runs in .venv, on the package as a user would install it: a regular install, since twistd finds a plugin
+# only in site-packages, and an editable one hides it. Stamp files keep the second run short: dependencies are
+# resolved again when pyproject.toml changes, the package alone is installed again when its sources do.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+TESTS ?= tests
+TRIAL ?=
+
+# Directories too: a file that is gone is news as well.
+SOURCES := $(shell find s3gw twisted -name __pycache__ -prune -o \( -name '*.py' -o -name py.typed -o -type d \) -print)
+
+# The suite runs from here, where the checkout's s3gw/ does not hide the installed one.
+ARENA := build/arena
+
+.DELETE_ON_ERROR:
+.PHONY: run test lint bench clean
+
+run: ARGS ?= --listen=127.0.0.1:9000 --db_path=data
+run: $(VENV)/stamp-package
+	exec $(BIN)/twistd -n --pidfile= s3gw $(ARGS)
+
+test: $(VENV)/stamp-test $(VENV)/stamp-package $(ARENA)
+	cd $(ARENA) && PATH="$(CURDIR)/$(BIN):$$PATH" "$(CURDIR)/$(BIN)/python" -m twisted.trial $(TRIAL) $(TESTS)
+
+lint: $(VENV)/stamp-lint
+	$(BIN)/ruff check --output-format concise .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/stamp-test $(VENV)/stamp-package
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m bench $(ARGS)
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache _trial_temp* .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/stamp-venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo 's3gw needs Python 3.10 or newer: make PYTHON=python3.12' >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+		{ echo 'This Python cannot make virtual environments: apt-get install python3-venv' >&2; exit 1; }
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install 'setuptools>=68' wheel
+	@touch $@
+
+# $(call install,EXTRA) installs the package with its dependencies and those of an extra. What an earlier build left
+# behind would be packed again, modules since removed included.
+define install
+	rm -rf build/lib build/bdist.* *.egg-info
+	$(PIP) install --no-build-isolation $(1)
+endef
+
+$(VENV)/stamp-dependencies: $(VENV)/stamp-venv pyproject.toml setup.py
+	$(call install,.)
+	@touch $@
+
+$(VENV)/stamp-test $(VENV)/stamp-lint: $(VENV)/stamp-%: $(VENV)/stamp-dependencies
+	$(call install,'.[$*]')
+	@touch $@
+
+# twistd writes its cache of plugins where the package is, so the user who may install has to run it first.
+$(VENV)/stamp-package: $(VENV)/stamp-dependencies $(SOURCES)
+	$(call install,--no-deps .)
+	@$(BIN)/twistd --help >/dev/null
+	@touch $@
+
+$(ARENA): Makefile
+	mkdir -p $@
+	for each in tests tools bench docs README.md; do ln -sfn "$(CURDIR)/$$each" $@/$$each; done
+	@touch $@

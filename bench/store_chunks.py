@@ -1,0 +1,213 @@
+"""Where should chunk rows live: blob files or tables, read by pread or mmap?
+
+    python -m bench.store_chunks [--directory DIR] [--live-mib 256] [--churn-mib 1024]
+
+For each way it fills a database with blobs of 16 chunks of 64 KiB, reads random chunks through the list get, 16 a call,
+from the page cache, and then replaces random blobs one after the other. Columns:
+
+==========  ==========================================================================================
+read_us     microseconds per chunk read, our CRC verified
+gil_us      of these, microseconds for which another thread could not run
+write_us    microseconds per chunk written
+amplified   bytes written to disk per byte of body in the churn, the log included
+disk        bytes on disk per live byte at its end
+==========  ==========================================================================================
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from rocksdict import Cache, Options, Rdict, ReadOptions, WriteBatch, WriteOptions
+
+from s3gw.store.keys import after_prefix, chunk_row, chunks_of
+from s3gw.store.options import BODY, MIB, body_options, database_options
+from s3gw.store.records import open_chunk, seal_chunk
+
+CHUNK = 64 * 1024
+CHUNKS = 16
+
+
+class Way(NamedTuple):
+    """A way to keep chunks."""
+
+    name: str
+    blobs: bool
+    mmap: bool = False
+    verify: bool = False
+    tune: Callable[[Options], None] = lambda options: None
+
+
+def _gc(age: float, force: float) -> Callable[[Options], None]:
+    def tune(options: Options) -> None:
+        options.set_enable_blob_gc(True)
+        options.set_blob_gc_age_cutoff(age)
+        options.set_blob_gc_force_threshold(force)
+
+    return tune
+
+
+WAYS = (
+    Way("blob files, RocksDB verifies", blobs=True, verify=True),
+    Way("blob files", blobs=True),
+    Way("blob files, mmap", blobs=True, mmap=True),
+    Way("blob files, no GC", blobs=True, tune=lambda options: options.set_enable_blob_gc(False)),
+    Way("blob files, GC 0.25/1.0", blobs=True, tune=_gc(0.25, 1.0)),
+    Way("blob files, GC 1.0/0.25", blobs=True, tune=_gc(1.0, 0.25)),
+    Way("tables, RocksDB verifies", blobs=False, verify=True),
+    Way("tables", blobs=False),
+    Way("tables, mmap", blobs=False, mmap=True),
+)
+
+
+class Bench:
+    """One way, in a directory of its own."""
+
+    def __init__(self, way: Way, path: str) -> None:
+        cache = Cache(8 * MIB)
+        options = database_options(cache, create=True, wal=True)
+        options.set_allow_mmap_reads(way.mmap)
+        bodies = body_options(cache)
+        bodies.set_enable_blob_files(way.blobs)
+        way.tune(bodies)
+        self.path = path
+        self.database = Rdict(path, options, column_families={BODY: bodies})
+        self.bodies = self.database.get_column_family(BODY)
+        self.family = self.database.get_column_family_handle(BODY)
+        self.options = ReadOptions()
+        self.options.set_verify_checksums(way.verify)
+        self.write_options = WriteOptions()
+        self.random = random.Random(5)
+        self.blobs: list[bytes] = []
+        self.noise = self.random.randbytes(CHUNK * 64)
+
+    def put(self) -> bytes:
+        """Write a blob."""
+        blob = time.time_ns().to_bytes(8, "big") + self.random.randbytes(8)
+        batch = WriteBatch(raw_mode=True)
+        for number in range(CHUNKS):
+            row = chunk_row(blob, number)
+            at = self.random.randrange(CHUNK * 63)
+            batch.put(row, seal_chunk(row, self.noise[at : at + CHUNK]), self.family)
+        self.database.write(batch, self.write_options)
+        return blob
+
+    def drop(self, blob: bytes) -> None:
+        batch = WriteBatch(raw_mode=True)
+        prefix = chunks_of(blob)
+        batch.delete_range(prefix, after_prefix(prefix), self.family)
+        self.database.write(batch, self.write_options)
+
+    def fill(self, mib: int) -> float:
+        """Write so many blobs. :return: microseconds per chunk"""
+        start = time.perf_counter()
+        self.blobs = [self.put() for _ in range(mib)]
+        taken = time.perf_counter() - start
+        self.bodies.flush()
+        self.settle()
+        return taken / mib / CHUNKS * 1e6
+
+    def read(self, calls: int) -> float:
+        """Read random chunks, 16 a call. :return: microseconds per chunk"""
+        start = time.perf_counter()
+        for _ in range(calls):
+            rows = [chunk_row(self.random.choice(self.blobs), self.random.randrange(CHUNKS)) for _ in range(16)]
+            for row, value in zip(rows, self.bodies.get(rows, None, self.options), strict=True):
+                open_chunk(row, value)
+        return (time.perf_counter() - start) / calls / 16 * 1e6
+
+    def held(self, calls: int) -> float:
+        """As `read`, beside a thread that counts. :return: microseconds per chunk for which it could not."""
+        counted, stop = [0], threading.Event()
+
+        def count() -> None:
+            while not stop.is_set():
+                counted[0] += 1
+
+        def rate(seconds: float) -> float:
+            before = counted[0]
+            time.sleep(seconds)
+            return (counted[0] - before) / seconds
+
+        thread = threading.Thread(target=count)
+        thread.start()
+        free = rate(0.3)
+        before, start = counted[0], time.perf_counter()
+        self.read(calls)
+        taken = time.perf_counter() - start
+        lost = taken - (counted[0] - before) / free
+        stop.set()
+        thread.join()
+        return max(0.0, lost) / calls / 16 * 1e6
+
+    def churn(self, mib: int) -> tuple[float, float]:
+        """Replace random blobs. :return: bytes written per byte of body, bytes on disk per live byte"""
+        before = written()
+        for _ in range(mib):
+            place = self.random.randrange(len(self.blobs))
+            old, self.blobs[place] = self.blobs[place], self.put()
+            self.drop(old)
+        self.settle()
+        amplified = (written() - before) / (mib * MIB)
+        return amplified, size(self.path) / (len(self.blobs) * MIB)
+
+    def settle(self) -> None:
+        """Wait for flushes and compactions."""
+        names = ("rocksdb.num-running-compactions", "rocksdb.num-running-flushes", "rocksdb.compaction-pending")
+        quiet = 0
+        while quiet < 5:
+            time.sleep(0.05)
+            quiet = 0 if any(self.bodies.property_int_value(name) for name in names) else quiet + 1
+
+    def close(self) -> None:
+        self.family = None
+        self.bodies.close()
+        self.database.close()
+
+
+def written() -> int:
+    """Bytes that this process has caused to be written."""
+    with open("/proc/self/io") as figures:
+        return next(int(line.split()[1]) for line in figures if line.startswith("write_bytes"))
+
+
+def size(path: str) -> int:
+    return sum(os.stat(os.path.join(path, name)).st_size for name in os.listdir(path) if not name.endswith(".log"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--directory", default=None, help="where the databases are made")
+    parser.add_argument("--live-mib", type=int, default=256)
+    parser.add_argument("--churn-mib", type=int, default=1024)
+    parser.add_argument("--only", default="", help="ways whose name contains this")
+    arguments = parser.parse_args()
+    print(f"{'':32}{'read_us':>10}{'gil_us':>10}{'write_us':>10}{'amplified':>11}{'disk':>8}")
+    for way in WAYS:
+        if arguments.only not in way.name:
+            continue
+        path = tempfile.mkdtemp(prefix="store_chunks", dir=arguments.directory)
+        try:
+            bench = Bench(way, path)
+            write_us = bench.fill(arguments.live_mib)
+            bench.read(50)
+            read_us, gil_us = bench.read(300), bench.held(300)
+            amplified, disk = bench.churn(arguments.churn_mib)
+            bench.close()
+        finally:
+            shutil.rmtree(path)
+        print(f"{way.name:32}{read_us:10.1f}{gil_us:10.1f}{write_us:10.1f}{amplified:11.2f}{disk:8.2f}")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

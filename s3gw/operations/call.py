@@ -1,0 +1,199 @@
+"""What an operation is handed, and what it hands back.
+
+An operation is an ``async def`` that takes a `Call` and returns a `Response` or raises an `S3Error`. It awaits only
+what the call holds: the storage and the body. Who provides these, and on which threads they work, is not its business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from s3gw.errors import MaxMessageLengthExceeded, S3Error
+from s3gw.model import BucketInfo, ListPage, ObjectInfo, Owner, PartPage, UploadInfo, UploadPage
+from s3gw.s3.checksums import Declared, Digests, declared
+from s3gw.s3.head import RequestHead
+from s3gw.s3.payload import decoder_for
+from s3gw.s3.sigv4 import Verified
+from s3gw.store.interface import Committed, ListQuery, Mutation, UploadQuery
+
+T = TypeVar("T")
+
+Headers = list[tuple[str, str]]
+Buffer = bytes | memoryview
+
+
+class Body(Protocol):
+    """The body of a request as it comes off the wire, transfer coding removed."""
+
+    length: int | None
+    """Content-Length; None when the body is chunked."""
+
+    def read(self) -> Awaitable[list[bytes]]:
+        """What has arrived, waiting for something if need be; ``[]`` at the end.
+
+        The first read asks the client to go on (100-continue). Fails when the client goes away or stalls."""
+
+
+class Source(Protocol):
+    """Bytes of an object, window by window."""
+
+    def read(self) -> Awaitable[list[Buffer]]:
+        """The next window; ``[]`` at the end. One read at a time."""
+
+    def close(self) -> None:
+        """Nothing more will be read. May be called more than once."""
+
+
+class Reader(Protocol):
+    """An object that is held: its bytes stay readable until `close`, whatever is committed meanwhile."""
+
+    info: ObjectInfo
+
+    def source(self, start: int, length: int) -> Source:
+        """``length`` bytes from ``start``, each chunk verified. Closing the source closes the reader.
+
+        Its reads raise `store.interface.StaleBody` when the object was replaced before it could be held, and
+        `CorruptChunk` for damage."""
+
+    def close(self) -> None:
+        """Let go. May be called more than once."""
+
+
+class Storage(Protocol):
+    """`store.interface.IObjectStore` for coroutines. The errors are the same; `SlowDown`, `InsufficientStorage` and
+    `InternalError` stand in for StoreStalled, StoreFull and StoreFailed."""
+
+    async def find(self, bucket: str, key: str) -> ObjectInfo | None: ...
+    async def open(self, bucket: str, key: str) -> Reader | None: ...
+    async def find_bucket(self, name: str) -> BucketInfo | None: ...
+    async def find_upload(self, bucket: str, key: str, upload: str) -> UploadInfo | None: ...
+    async def buckets(self) -> list[BucketInfo]: ...
+    async def list_objects(self, bucket: str, query: ListQuery) -> ListPage: ...
+    async def list_uploads(self, bucket: str, query: UploadQuery) -> UploadPage: ...
+    async def list_parts(self, upload: str, after: int, limit: int) -> PartPage: ...
+
+    def begin_blob(self) -> bytes: ...
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """Call ``work`` in a worker thread: it is long, and lets the interpreter go."""
+
+    async def stage(self, blob: bytes, number: int, produce: Callable[[], Sequence[bytes]]) -> int:
+        """Call ``produce`` in a worker thread and stage the chunks it returns; the number of them."""
+
+    def discard(self, blobs: Sequence[bytes]) -> None:
+        """Give up blobs that were staged and are in no mutation."""
+
+    async def commit(self, mutation: Mutation) -> Committed:
+        """Durable when it returns. A mutation that is refused gives its staged blobs up."""
+
+    async def commit_all(self, mutations: Sequence[Mutation]) -> list[Committed | S3Error]:
+        """Several mutations, each on its own; the outcome of each."""
+
+
+class Gateway(msgspec.Struct, frozen=True):
+    """What all calls share: the settings that give answers their content.
+
+    :ivar clock: ms since the epoch.
+    :ivar owner_of: the owner with a canonical user id.
+    :ivar signatures: whether requests are expected to be signed.
+    :ivar max_object_bytes: the largest body of one PUT.
+    """
+
+    storage: Storage
+    clock: Callable[[], int]
+    owner_of: Callable[[str], Owner]
+    region: str = "us-east-1"
+    signatures: bool = False
+    max_object_bytes: int = 5 * 1024**3
+
+
+class Call:
+    """One request, authenticated, on its way to its operation.
+
+    :ivar caller: who asks.
+    :ivar verified: what the signature established; None for a request without one.
+    :ivar bucket: and ``key``: what it is about; empty where its address has none.
+    :ivar bucket_info: the bucket, which exists and which the caller may use; None where the operation needs none.
+    """
+
+    __slots__ = ("body", "bucket", "bucket_info", "caller", "gateway", "head", "key", "storage", "verified")
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        head: RequestHead,
+        body: Body,
+        caller: Owner,
+        verified: Verified | None = None,
+        bucket: str = "",
+        key: str = "",
+        bucket_info: BucketInfo | None = None,
+    ) -> None:
+        self.gateway = gateway
+        self.storage = gateway.storage
+        self.head = head
+        self.body = body
+        self.caller = caller
+        self.verified = verified
+        self.bucket = bucket
+        self.key = key
+        self.bucket_info = bucket_info
+
+    async def document(self, limit: int = 1024 * 1024, *, checksums: bool = True) -> bytes:
+        """The whole body, verified.
+
+        :param checksums: whether the checksums in the headers are those of the body.
+
+        :raises MaxMessageLengthExceeded: when it is larger than ``limit`` bytes."""
+        decoder = decoder_for(self.head, self.verified)
+        checks = declared(self.head) if checksums else Declared()
+        pieces: list[bytes] = []
+        size = 0
+        while arrived := await self.body.read():
+            for raw in arrived:
+                for piece in decoder.feed(raw):
+                    size += len(piece)
+                    if size > limit:
+                        raise MaxMessageLengthExceeded(MaxMessageLengthBytes=str(limit))
+                    pieces.append(piece)
+        decoder.finish()
+        body = b"".join(pieces)
+        digests = Digests(checks.names)
+        digests.update(body)
+        checks.verify(digests, decoder.trailers)
+        return body
+
+
+class Response:
+    """An answer.
+
+    :ivar headers: without those that every answer has (Date, request id, ...); Content-Length only where the body's own
+        length does not tell it.
+    :ivar body: the whole body, or its first window when there is a ``source``.
+    :ivar source: the rest of the body.
+    """
+
+    __slots__ = ("body", "headers", "source", "status")
+
+    def __init__(
+        self,
+        status: int = 200,
+        headers: Headers | None = None,
+        body: Sequence[Buffer] = (),
+        source: Source | None = None,
+    ) -> None:
+        self.status = status
+        self.headers = headers if headers is not None else []
+        self.body = body
+        self.source = source
+
+
+def document(body: bytes, headers: Headers | None = None) -> Response:
+    """An XML answer."""
+    return Response(200, [*(headers or ()), ("Content-Type", "application/xml")], [body])
+
+
+Operation = Callable[[Call], Awaitable[Response]]

@@ -1,0 +1,210 @@
+"""CopyObject and UploadPartCopy.
+
+The chunks of a copy are those of its source, shared and counted; only a body that is one row with its object, at most
+64 KiB, is written again. Bytes are read where a digest is asked for that is not known: a part needs its MD5.
+
+Sources: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html and API_UploadPartCopy.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+from msgspec.structs import replace
+
+from s3gw.errors import (
+    AccessDenied,
+    ConditionalRequestConflict,
+    InternalError,
+    InvalidArgument,
+    InvalidRequest,
+    NoSuchBucket,
+    NoSuchKey,
+)
+from s3gw.model import ByteRange, Checksum, Extent, PartInfo
+from s3gw.operations.call import Buffer, Call, Reader, Response, document
+from s3gw.operations.headers import request_tags, stored_headers, user_metadata
+from s3gw.operations.multipart import checksum_of, find_upload, part_number
+from s3gw.s3 import xml
+from s3gw.s3.checksums import Digests, upload_checksum
+from s3gw.s3.conditions import evaluate_copy_source, write_condition
+from s3gw.s3.ranges import parse_copy_range
+from s3gw.s3.target import Object, parse_copy_source
+from s3gw.store.interface import PutObject, PutPart, StaleBody
+
+MAX_COPY_BYTES = 5 * 1024**3
+"""The largest object that CopyObject copies; beyond it parts are copied."""
+
+_TRIES = 5
+"""How often a copy begins anew when its source is replaced under its hands."""
+
+
+async def copy_object(call: Call) -> Response:
+    """PUT /bucket/key with x-amz-copy-source"""
+    origin = await _origin(call)
+    keep_headers = _directive(call, "x-amz-metadata-directive")
+    keep_tags = _directive(call, "x-amz-tagging-directive")
+    if origin == Object(call.bucket, call.key) and keep_headers:
+        raise InvalidRequest(
+            "This copy request is illegal because it is trying to copy an object to itself without changing the"
+            " object's metadata, storage class, website redirect location or encryption attributes."
+        )
+    changes: dict[str, Any] = {}
+    if not keep_headers:
+        changes |= {"headers": stored_headers(call.head), "metadata": user_metadata(call.head)}
+    if not keep_tags:
+        changes["tags"] = request_tags(call.head)
+    condition = write_condition(call.head)
+    algorithm, _ = upload_checksum(call.head)
+    for _ in range(_TRIES):
+        reader = await _open(call, origin)
+        try:
+            source = reader.info
+            if source.size > MAX_COPY_BYTES:
+                raise InvalidRequest(
+                    "The specified copy source is larger than the maximum allowable size for a copy source:"
+                    f" {MAX_COPY_BYTES}"
+                )
+            if algorithm and (source.checksum is None or source.checksum.algorithm != algorithm):
+                digests = await _digest(call, reader, (algorithm,), 0, source.size)
+                changes["checksum"] = Checksum(algorithm, digests.base64(algorithm))
+            body = b"".join(await reader.source(0, source.size).read()) if source.inline else b""
+            info = replace(
+                source,
+                modified=call.gateway.clock(),
+                inline=call.storage.begin_blob() if source.inline else b"",
+                owner=call.caller.id,
+                upload="",
+                **changes,
+            )
+            await call.storage.commit(PutObject(call.bucket, call.key, info, body, condition=condition))
+        except (StaleBody, ConditionalRequestConflict):
+            continue
+        finally:
+            reader.close()
+        return document(xml.copy_object(info))
+    raise InternalError("The source is being replaced faster than it can be copied.")
+
+
+async def upload_part_copy(call: Call) -> Response:
+    """PUT /bucket/key?partNumber=N&uploadId=ID with x-amz-copy-source"""
+    number = part_number(call)
+    origin = await _origin(call)
+    upload = await find_upload(call)
+    algorithm, _ = checksum_of(upload)
+    for _ in range(_TRIES):
+        reader = await _open(call, origin)
+        staged: tuple[bytes, ...] = ()
+        try:
+            size = reader.info.size
+            span = parse_copy_range(call.head.headers.get("x-amz-copy-source-range"), size) or ByteRange(0, size)
+            digests = await _digest(call, reader, ("MD5", algorithm), span.start, span.length)
+            if reader.info.inline and span.length:
+                extents, staged = await _stage_inline(call, reader, span)
+            else:
+                extents = _slice(reader.info.extents, span)
+            part = PartInfo(
+                number=number,
+                size=span.length,
+                modified=call.gateway.clock(),
+                etag=digests.hex("MD5"),
+                extents=extents,
+                checksum=digests.base64(algorithm),
+            )
+            mutation = PutPart(call.bucket, call.key, upload.upload, part, staged)
+            await call.storage.commit(mutation)
+        except (StaleBody, ConditionalRequestConflict):
+            continue
+        finally:
+            reader.close()
+        return document(xml.copy_part(part, upload.checksum_algorithm) if upload.checksum_algorithm else _plain(part))
+    raise InternalError("The source is being replaced faster than it can be copied.")
+
+
+def _plain(part: PartInfo) -> bytes:
+    return xml.copy_part(replace(part, checksum=""))
+
+
+async def _origin(call: Call) -> Object:
+    """The source that the request names, in a bucket that the caller may use.
+
+    :raises InvalidArgument: :raises NoSuchBucket: :raises AccessDenied:"""
+    origin, version = parse_copy_source(call.head.headers.get("x-amz-copy-source") or "")
+    if version not in ("", "null"):
+        raise InvalidArgument("Invalid version id specified", ArgumentName="versionId", ArgumentValue=version)
+    if origin.bucket == call.bucket:
+        bucket = call.bucket_info
+    else:
+        bucket = await call.storage.find_bucket(origin.bucket)
+    if bucket is None:
+        raise NoSuchBucket(BucketName=origin.bucket)
+    if bucket.owner and call.caller.id and bucket.owner != call.caller.id:
+        raise AccessDenied()
+    expected = call.head.headers.get("x-amz-source-expected-bucket-owner")
+    if expected is not None and expected != bucket.owner:
+        raise AccessDenied()
+    return origin
+
+
+def _directive(call: Call, name: str) -> bool:
+    """Whether what the source has is to be kept. :raises InvalidArgument:"""
+    value = call.head.headers.get(name, "COPY")
+    if value not in ("COPY", "REPLACE"):
+        kind = "metadata" if "metadata" in name else "tagging"
+        raise InvalidArgument(f"Unknown {kind} directive.", ArgumentName=name, ArgumentValue=value)
+    return value == "COPY"
+
+
+async def _open(call: Call, origin: Object) -> Reader:
+    """The source, held, if its conditions hold.
+
+    :raises NoSuchKey: :raises PreconditionFailed:"""
+    reader = await call.storage.open(origin.bucket, origin.key)
+    if reader is None:
+        raise NoSuchKey(Key=origin.key)
+    try:
+        evaluate_copy_source(call.head, reader.info.etag, reader.info.modified, call.gateway.clock())
+    except BaseException:
+        reader.close()
+        raise
+    return reader
+
+
+async def _digest(call: Call, reader: Reader, names: Iterable[str], start: int, length: int) -> Digests:
+    """Digests of a part of the source, which is read for it."""
+    digests = Digests(names)
+    source = reader.source(start, length)
+    while window := await source.read():
+        await call.storage.in_thread(partial(_update, digests, window))
+    return digests
+
+
+def _update(digests: Digests, window: list[Buffer]) -> None:
+    for piece in window:
+        digests.update(bytes(piece))
+
+
+async def _stage_inline(call: Call, reader: Reader, span: ByteRange) -> tuple[tuple[Extent, ...], tuple[bytes, ...]]:
+    body = b"".join(await reader.source(span.start, span.length).read())
+    blob = call.storage.begin_blob()
+    await call.storage.stage(blob, 0, lambda: [body])
+    return (Extent(blob, 0, len(body)),), (blob,)
+
+
+def _slice(extents: Iterable[Extent], span: ByteRange) -> tuple[Extent, ...]:
+    """The extents of a part of an object."""
+    found = []
+    start, length = span.start, span.length
+    for extent in extents:
+        if not length:
+            break
+        if start >= extent.length:
+            start -= extent.length
+            continue
+        taken = min(length, extent.length - start)
+        found.append(Extent(extent.blob, extent.start + start, taken))
+        start = 0
+        length -= taken
+    return tuple(found)

@@ -1,0 +1,203 @@
+"""Headers that are kept with an object, given back with it, or refused.
+
+Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
+"""
+
+from __future__ import annotations
+
+from s3gw.errors import InvalidArgument, InvalidRequest, MetadataTooLarge, NotImplemented
+from s3gw.model import ByteRange, Checksum, ObjectInfo
+from s3gw.operations.call import Call, Headers
+from s3gw.s3.dates import http_date
+from s3gw.s3.head import RequestHead
+from s3gw.s3.tags import parse_tag_header
+
+STORED = {
+    "content-type": "Content-Type",
+    "cache-control": "Cache-Control",
+    "content-disposition": "Content-Disposition",
+    "content-encoding": "Content-Encoding",
+    "content-language": "Content-Language",
+    "expires": "Expires",
+}
+"""Request headers that a PUT stores and a GET returns, and how they are spelt in the answer."""
+
+OVERRIDES = {f"response-{name}": name for name in STORED}
+"""Query parameters that replace a stored header in one answer."""
+
+DEFAULT_CONTENT_TYPE = "binary/octet-stream"
+META_PREFIX = "x-amz-meta-"
+MAX_METADATA_BYTES = 2048
+
+_SSE = ("algorithm", "key", "key-md5")
+REFUSED = {
+    "x-amz-bypass-governance-retention": (),
+    "x-amz-bucket-object-lock-enabled": ("false",),
+    "x-amz-copy-source-server-side-encryption-customer-algorithm": (),
+    "x-amz-copy-source-server-side-encryption-customer-key": (),
+    "x-amz-copy-source-server-side-encryption-customer-key-md5": (),
+    "x-amz-acl": ("private", "bucket-owner-full-control"),
+    "x-amz-grant-full-control": (),
+    "x-amz-grant-read": (),
+    "x-amz-grant-read-acp": (),
+    "x-amz-grant-write": (),
+    "x-amz-grant-write-acp": (),
+    "x-amz-mfa": (),
+    "x-amz-object-lock-legal-hold": ("OFF",),
+    "x-amz-object-lock-mode": (),
+    "x-amz-object-lock-retain-until-date": (),
+    "x-amz-object-ownership": ("BucketOwnerEnforced",),
+    "x-amz-server-side-encryption": (),
+    "x-amz-server-side-encryption-aws-kms-key-id": (),
+    "x-amz-server-side-encryption-bucket-key-enabled": (),
+    "x-amz-server-side-encryption-context": (),
+    **{f"x-amz-server-side-encryption-customer-{part}": () for part in _SSE},
+    "x-amz-storage-class": ("STANDARD",),
+    "x-amz-website-redirect-location": (),
+    "x-amz-write-offset-bytes": (),
+}
+"""Headers that would change what a request means and are not implemented, with the values that change nothing."""
+
+
+def refuse_unsupported(head: RequestHead) -> None:
+    """Refuse a request that asks for more than it would get.
+
+    :raises NotImplemented: naming the header."""
+    for name in REFUSED.keys() & head.headers.keys():
+        if head.headers[name] not in REFUSED[name]:
+            raise NotImplemented(Header=name)
+
+
+VERSIONED = frozenset(
+    {
+        "DeleteObject",
+        "DeleteObjectTagging",
+        "GetObject",
+        "GetObjectAttributes",
+        "GetObjectTagging",
+        "HeadObject",
+        "PutObjectTagging",
+    }
+)
+"""Operations that take a versionId."""
+
+
+def check_version(operation: str, version: str) -> None:
+    """Refuse a versionId but ``null``, the one version that an object has in a bucket without versioning.
+
+    :raises InvalidArgument:"""
+    if operation not in VERSIONED:
+        raise InvalidArgument(
+            "This operation does not accept a version-id.", ArgumentName="versionId", ArgumentValue=version
+        )
+    if version != "null":
+        raise InvalidArgument("Invalid version id specified", ArgumentName="versionId", ArgumentValue=version)
+
+
+def hoist_headers(head: RequestHead) -> RequestHead:
+    """The request with the ``x-amz-*`` parameters of its query as headers: a presigned URL carries them there.
+
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html"""
+    if "x-amz-" not in head.raw_query.lower():
+        return head
+    hoisted = {
+        name.lower(): value.encode("utf-8").decode("latin-1")
+        for name, value in head.query.pairs
+        if name.lower().startswith("x-amz-") and name.lower() not in AUTHENTICATION_PARAMETERS
+    }
+    return head.with_headers(hoisted) if hoisted else head
+
+
+AUTHENTICATION_PARAMETERS = frozenset(
+    f"x-amz-{name}"
+    for name in ("algorithm", "credential", "date", "expires", "signature", "signedheaders", "security-token")
+)
+
+
+def stored_headers(head: RequestHead) -> dict[str, str]:
+    """The headers of a request that are kept with the object, by lower-case name.
+
+    ``aws-chunked`` describes the transfer and not the object, and is left out of Content-Encoding."""
+    kept = {name: value for name in STORED if (value := head.headers.get(name))}
+    encoding = kept.get("content-encoding")
+    if encoding and "aws-chunked" in encoding:
+        kept["content-encoding"] = ",".join(
+            coding for piece in encoding.split(",") if (coding := piece.strip()) and coding != "aws-chunked"
+        )
+        if not kept["content-encoding"]:
+            del kept["content-encoding"]
+    kept.setdefault("content-type", DEFAULT_CONTENT_TYPE)
+    return kept
+
+
+def user_metadata(head: RequestHead) -> dict[str, str]:
+    """The ``x-amz-meta-*`` headers by name without the prefix.
+
+    :raises MetadataTooLarge: when names and values take more than 2 KiB."""
+    start = len(META_PREFIX)
+    found = {name[start:]: value for name, value in head.headers.items() if name.startswith(META_PREFIX)}
+    size = sum(len(name) + len(value) for name, value in found.items())
+    if size > MAX_METADATA_BYTES:
+        raise MetadataTooLarge(Size=str(size), MaxSizeAllowed=str(MAX_METADATA_BYTES))
+    return found
+
+
+def request_tags(head: RequestHead) -> tuple[tuple[str, str], ...]:
+    """The tags in ``x-amz-tagging``.
+
+    :raises InvalidArgument: :raises InvalidTag: :raises BadRequest:"""
+    value = head.headers.get("x-amz-tagging")
+    return tuple(parse_tag_header(value)) if value else ()
+
+
+def overrides(call: Call) -> dict[str, str]:
+    """Stored headers that this request wants replaced, by lower-case name, as Latin-1 text of the wire.
+
+    :raises InvalidRequest: for a request without a signature where signatures matter."""
+    query = call.head.query
+    if not query:
+        return {}
+    found = {name: value for parameter, name in OVERRIDES.items() if (value := query.get(parameter)) is not None}
+    if found and call.verified is None and call.gateway.signatures:
+        raise InvalidRequest("Request specific response headers cannot be used for anonymous GET requests.")
+    for parameter, value in found.items():
+        if any(ord(character) < 0x20 and character != "\t" for character in value):
+            raise InvalidArgument(
+                "Header value cannot be represented using ISO-8859-1.",
+                ArgumentName=f"response-{parameter}",
+                ArgumentValue=value,
+            )
+    return {name: value.encode("utf-8").decode("latin-1") for name, value in found.items()}
+
+
+def checksum_headers(checksum: Checksum | None) -> Headers:
+    """``x-amz-checksum-<algorithm>`` and ``x-amz-checksum-type``."""
+    if checksum is None:
+        return []
+    return [
+        (f"x-amz-checksum-{checksum.algorithm.lower()}", checksum.value),
+        ("x-amz-checksum-type", checksum.type),
+    ]
+
+
+def object_headers(info: ObjectInfo, replaced: dict[str, str], span: ByteRange | None) -> Headers:
+    """What GET and HEAD say of an object; ``span`` is the part of it that is asked for.
+
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html#API_GetObject_ResponseSyntax"""
+    headers = [
+        ("Last-Modified", http_date(info.modified)),
+        ("ETag", f'"{info.etag}"'),
+        ("Accept-Ranges", "bytes"),
+    ]
+    for name, value in ({**info.headers, **replaced} if replaced else info.headers).items():
+        headers.append((STORED[name], value))
+    for name, value in info.metadata.items():
+        headers.append((META_PREFIX + name, value))
+    if info.tags:
+        headers.append(("x-amz-tagging-count", str(len(info.tags))))
+    if span is None:
+        headers.append(("Content-Length", str(info.size)))
+    else:
+        headers.append(("Content-Length", str(span.length)))
+        headers.append(("Content-Range", f"bytes {span.start}-{span.last}/{info.size}"))
+    return headers

@@ -1,0 +1,269 @@
+"""Multipart uploads: create, upload a part, complete, abort, list.
+
+Completing writes metadata only: the object's extents are those of its parts, its ETag and checksums are made of theirs.
+
+Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from s3gw.errors import (
+    BadDigest,
+    ConditionalRequestConflict,
+    EntityTooSmall,
+    InternalError,
+    InvalidArgument,
+    InvalidPart,
+    InvalidRequest,
+    NoSuchUpload,
+)
+from s3gw.model import Checksum, ObjectInfo, PartInfo, PartPage, PartSummary, UploadInfo
+from s3gw.operations.call import Call, Response, document
+from s3gw.operations.headers import checksum_headers, request_tags, stored_headers, user_metadata
+from s3gw.operations.intake import Intake, receive, refuse_size
+from s3gw.s3 import xml
+from s3gw.s3.checksums import (
+    ALGORITHMS,
+    COMPOSITE,
+    DEFAULT_ALGORITHM,
+    FULL_OBJECT,
+    Digests,
+    combine,
+    composite,
+    declared,
+    upload_checksum,
+)
+from s3gw.s3.conditions import write_condition
+from s3gw.s3.documents_in import MAX_PARTS, CompletedPart, parse_complete
+from s3gw.s3.listing import list_parts_request, list_uploads_request
+from s3gw.s3.payload import decoder_for
+from s3gw.store.interface import AbortUpload, CompleteUpload, CreateUpload, PutPart, UploadQuery
+
+MIN_PART_BYTES = 5 * 1024 * 1024
+"""The least size of a part, the last one excepted."""
+
+_COMPLETE_TRIES = 5
+"""How often a completion begins anew when a part is replaced meanwhile."""
+
+
+async def create_multipart_upload(call: Call) -> Response:
+    """POST /bucket/key?uploads"""
+    head = call.head
+    algorithm, kind = upload_checksum(head)
+    upload = UploadInfo(
+        bucket=call.bucket,
+        key=call.key,
+        upload=call.storage.begin_blob().hex(),
+        initiated=call.gateway.clock(),
+        owner=call.caller.id,
+        headers=stored_headers(head),
+        metadata=user_metadata(head),
+        tags=request_tags(head),
+        checksum_algorithm=algorithm,
+        checksum_type=kind,
+    )
+    await call.storage.commit(CreateUpload(upload))
+    headers = [("x-amz-checksum-algorithm", algorithm), ("x-amz-checksum-type", kind)] if algorithm else []
+    return document(xml.initiate_upload(call.bucket, call.key, upload.upload), headers)
+
+
+async def find_upload(call: Call) -> UploadInfo:
+    """The upload that ``?uploadId`` names. :raises NoSuchUpload:"""
+    upload_id = call.head.query.get("uploadId") or ""
+    upload = await call.storage.find_upload(call.bucket, call.key, upload_id) if upload_id else None
+    if upload is None:
+        raise NoSuchUpload(UploadId=upload_id)
+    return upload
+
+
+def part_number(call: Call) -> int:
+    """The number in ``?partNumber``. :raises InvalidArgument: when it is none of a part."""
+    text = call.head.query.get("partNumber") or ""
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= MAX_PARTS):
+        raise InvalidArgument(
+            f"Part number must be an integer between 1 and {MAX_PARTS}, inclusive",
+            ArgumentName="partNumber",
+            ArgumentValue=text,
+        )
+    return int(text)
+
+
+async def upload_part(call: Call) -> Response:
+    """PUT /bucket/key?partNumber=N&uploadId=ID"""
+    number = part_number(call)
+    decoder = decoder_for(call.head, call.verified)
+    refuse_size(call, decoder)
+    upload = await find_upload(call)
+    algorithm, _ = checksum_of(upload)
+    checks = declared(call.head, algorithm, only_default=bool(upload.checksum_algorithm))
+    digests = Digests({*checks.names, algorithm})
+    received = await receive(call, Intake(decoder, digests, call.gateway.max_object_bytes), inline=False)
+    try:
+        checksum = checks.verify(digests, decoder.trailers)
+    except BaseException:
+        call.storage.discard(received.staged)
+        raise
+    part = PartInfo(
+        number=number,
+        size=received.size,
+        modified=call.gateway.clock(),
+        etag=digests.hex("MD5"),
+        extents=received.extents,
+        checksum=digests.base64(algorithm),
+    )
+    await call.storage.commit(PutPart(call.bucket, call.key, upload.upload, part, received.staged))
+    return Response(200, [("ETag", f'"{part.etag}"'), *checksum_headers(checksum)[:1]])
+
+
+def checksum_of(upload: UploadInfo) -> tuple[str, str]:
+    """Algorithm and type of the checksum that the object of an upload will have."""
+    if upload.checksum_algorithm:
+        return upload.checksum_algorithm, upload.checksum_type
+    return DEFAULT_ALGORITHM, FULL_OBJECT
+
+
+async def complete_multipart_upload(call: Call) -> Response:
+    """POST /bucket/key?uploadId=ID
+
+    Doing it again with the same parts answers the same for as long as the object is there."""
+    wanted = parse_complete(await call.document(checksums=False))
+    condition = write_condition(call.head)
+    for _ in range(_COMPLETE_TRIES):
+        try:
+            upload = await find_upload(call)
+        except NoSuchUpload:
+            return await _answer_again(call, wanted)
+        page = await call.storage.list_parts(upload.upload, 0, MAX_PARTS)
+        parts = _chosen(upload, wanted, page.parts)
+        info = _assemble(call, upload, parts)
+        try:
+            await call.storage.commit(
+                CompleteUpload(call.bucket, call.key, upload.upload, info, tuple(parts), condition)
+            )
+        except ConditionalRequestConflict:
+            continue
+        return _completed(call, info)
+    raise InternalError("The parts of the upload are being replaced faster than it can be completed.")
+
+
+def _chosen(upload: UploadInfo, wanted: Sequence[CompletedPart], found: Sequence[PartInfo]) -> list[PartInfo]:
+    """The parts that the client names, if they are what it says.
+
+    :raises InvalidPart: :raises EntityTooSmall: :raises InvalidRequest:"""
+    by_number = {part.number: part for part in found}
+    algorithm = upload.checksum_algorithm
+    parts = []
+    for want in wanted:
+        part = by_number.get(want.number)
+        checksum = want.checksums.get(algorithm)
+        if part is None or part.etag != want.etag or (checksum is not None and checksum != part.checksum):
+            raise InvalidPart(UploadId=upload.upload, PartNumber=str(want.number), ETag=want.etag)
+        if checksum is None and upload.checksum_type == COMPOSITE:
+            raise InvalidRequest(
+                f"The upload was created using a {algorithm.lower()} checksum. The complete request must include the"
+                f" checksum for each part. It was missing for part {want.number} in the request."
+            )
+        parts.append(part)
+    for part in parts[:-1]:
+        if part.size < MIN_PART_BYTES:
+            raise EntityTooSmall(
+                ETag=part.etag,
+                MinSizeAllowed=str(MIN_PART_BYTES),
+                PartNumber=str(part.number),
+                ProposedSize=str(part.size),
+            )
+    return parts
+
+
+def _assemble(call: Call, upload: UploadInfo, parts: Sequence[PartInfo]) -> ObjectInfo:
+    """The object that the parts make up.
+
+    :raises InvalidRequest: :raises BadDigest: when it is not what the request says it is."""
+    size = sum(part.size for part in parts)
+    stated = call.head.headers.get("x-amz-mp-object-size")
+    if stated is not None and stated != str(size):
+        raise InvalidRequest(
+            f"The provided 'x-amz-mp-object-size' header value {stated} does not match what was computed: {size}"
+        )
+    etags = hashlib.md5(b"".join(bytes.fromhex(part.etag) for part in parts), usedforsecurity=False)
+    return ObjectInfo(
+        size=size,
+        modified=call.gateway.clock(),
+        etag=f"{etags.hexdigest()}-{len(parts)}",
+        extents=tuple(extent for part in parts for extent in part.extents),
+        headers=upload.headers,
+        metadata=upload.metadata,
+        checksum=_object_checksum(call, upload, parts),
+        parts=tuple(
+            PartSummary(part.number, part.size, part.checksum if upload.checksum_algorithm else "") for part in parts
+        ),
+        tags=upload.tags,
+        owner=upload.owner,
+        upload=upload.upload,
+    )
+
+
+def _object_checksum(call: Call, upload: UploadInfo, parts: Sequence[PartInfo]) -> Checksum:
+    algorithm, kind = checksum_of(upload)
+    asked = call.head.headers.get("x-amz-checksum-type")
+    if asked is not None and asked.upper() != kind:
+        raise InvalidRequest(
+            f"The upload was created using the {kind} checksum mode. The complete request must use the same checksum"
+            " mode."
+        )
+    if kind == FULL_OBJECT:
+        value = combine(algorithm, [(part.checksum, part.size) for part in parts])
+    else:
+        value = composite(algorithm, [part.checksum for part in parts])
+    for name in ALGORITHMS:
+        stated = call.head.headers.get(f"x-amz-checksum-{name.lower()}")
+        if stated is not None and (name != algorithm or stated not in (value, value.partition("-")[0])):
+            raise BadDigest(f"The {name} you specified did not match the calculated checksum.")
+    return Checksum(algorithm, value, kind)
+
+
+async def _answer_again(call: Call, wanted: Sequence[CompletedPart]) -> Response:
+    """The answer to a completion that happened already. :raises NoSuchUpload: if it did not."""
+    upload_id = call.head.query.get("uploadId") or ""
+    info = await call.storage.find(call.bucket, call.key)
+    if info is None or info.upload != upload_id or [part.number for part in info.parts] != [w.number for w in wanted]:
+        raise NoSuchUpload(UploadId=upload_id)
+    return _completed(call, info)
+
+
+def _completed(call: Call, info: ObjectInfo) -> Response:
+    scheme = "https" if call.head.secure else "http"
+    location = f"{scheme}://{call.head.headers.get('host', '')}{call.head.raw_path}"
+    return document(xml.complete_upload(location, call.bucket, call.key, info))
+
+
+async def abort_multipart_upload(call: Call) -> Response:
+    """DELETE /bucket/key?uploadId=ID"""
+    upload = await find_upload(call)
+    await call.storage.commit(AbortUpload(call.bucket, call.key, upload.upload))
+    return Response(204)
+
+
+async def list_parts(call: Call) -> Response:
+    """GET /bucket/key?uploadId=ID"""
+    request = list_parts_request(call.head.query)
+    upload = await find_upload(call)
+    page = await call.storage.list_parts(upload.upload, request.marker, request.max_parts)
+    if not upload.checksum_algorithm:
+        page = PartPage(tuple(replace(part, checksum="") for part in page.parts), page.truncated)
+    return document(xml.list_parts(upload, request, page, call.gateway.owner_of))
+
+
+async def list_multipart_uploads(call: Call) -> Response:
+    """GET /bucket?uploads"""
+    request = list_uploads_request(call.head.query)
+    page = await call.storage.list_uploads(
+        call.bucket,
+        UploadQuery(request.prefix, request.delimiter, request.key_marker, request.upload_marker, request.max_uploads),
+    )
+    return document(xml.list_uploads(call.bucket, request, page, call.gateway.owner_of))

@@ -1,0 +1,152 @@
+"""PutObject, GetObject, HeadObject, DeleteObject.
+
+Sources: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html and its neighbours.
+"""
+
+from __future__ import annotations
+
+from s3gw.errors import (
+    InternalError,
+    InvalidArgument,
+    NoSuchKey,
+    PreconditionFailed,
+)
+from s3gw.model import ByteRange, ObjectInfo
+from s3gw.operations.call import Call, Headers, Reader, Response
+from s3gw.operations.headers import checksum_headers, object_headers, overrides, stored_headers, user_metadata
+from s3gw.operations.intake import Intake, receive, refuse_size
+from s3gw.s3.checksums import DEFAULT_ALGORITHM, Digests, declared
+from s3gw.s3.conditions import Outcome, WriteCondition, delete_condition, evaluate, write_condition
+from s3gw.s3.dates import http_date
+from s3gw.s3.payload import decoder_for
+from s3gw.s3.ranges import parse_range
+from s3gw.store.interface import DeleteObject, PutObject, StaleBody
+
+LOOKS = 5
+"""How often a GET looks an object up again that is replaced under its hands."""
+
+
+async def put_object(call: Call) -> Response:
+    """PUT /bucket/key"""
+    head = call.head
+    headers, metadata = stored_headers(head), user_metadata(head)
+    condition = write_condition(head)
+    checks = declared(head, DEFAULT_ALGORITHM)
+    decoder = decoder_for(head, call.verified)
+    refuse_size(call, decoder)
+    await _refuse_early(call, condition)
+    digests = Digests(checks.names)
+    received = await receive(call, Intake(decoder, digests, call.gateway.max_object_bytes))
+    try:
+        info = ObjectInfo(
+            size=received.size,
+            modified=call.gateway.clock(),
+            etag=digests.hex("MD5"),
+            inline=call.storage.begin_blob() if received.inline else b"",
+            extents=received.extents,
+            headers=headers,
+            metadata=metadata,
+            checksum=checks.verify(digests, decoder.trailers),
+            owner=call.caller.id,
+        )
+    except BaseException:
+        call.storage.discard(received.staged)
+        raise
+    await call.storage.commit(
+        PutObject(call.bucket, call.key, info, received.inline, received.staged, condition),
+    )
+    return Response(200, [("ETag", f'"{info.etag}"'), *checksum_headers(info.checksum)])
+
+
+async def _refuse_early(call: Call, condition: WriteCondition) -> None:
+    """Spare the client an upload that the commit would refuse; the commit alone decides."""
+    if condition.if_match is None and not condition.if_none_match:
+        return
+    current = await call.storage.find(call.bucket, call.key)
+    if condition.if_none_match and current is not None:
+        raise PreconditionFailed(Condition="If-None-Match")
+    if condition.if_match is not None:
+        if current is None:
+            raise NoSuchKey(Key=call.key)
+        if condition.if_match not in ("*", current.etag):
+            raise PreconditionFailed(Condition="If-Match")
+
+
+async def get_object(call: Call) -> Response:
+    """GET /bucket/key"""
+    for _ in range(LOOKS):
+        reader = await call.storage.open(call.bucket, call.key)
+        if reader is None:
+            raise NoSuchKey(Key=call.key)
+        try:
+            return await _answer_get(call, reader)
+        except StaleBody:
+            reader.close()
+        except BaseException:
+            reader.close()
+            raise
+    raise InternalError("The object is being replaced faster than it can be read.")
+
+
+async def _answer_get(call: Call, reader: Reader) -> Response:
+    info = reader.info
+    if evaluate(call.head, info.etag, info.modified, call.gateway.clock()) is Outcome.NOT_MODIFIED:
+        reader.close()
+        return not_modified(info)
+    span = parse_range(call.head.headers.get("range"), info.size)
+    headers = describe(call, info, span)
+    start, length = (span.start, span.length) if span is not None else (0, info.size)
+    status = 200 if span is None else 206
+    if not length:
+        reader.close()
+        return Response(status, headers)
+    source = reader.source(start, length)
+    first = await source.read()
+    if sum(map(len, first)) == length:
+        source.close()
+        return Response(status, headers, first)
+    return Response(status, headers, first, source)
+
+
+async def head_object(call: Call) -> Response:
+    """HEAD /bucket/key"""
+    info = await call.storage.find(call.bucket, call.key)
+    if info is None:
+        raise NoSuchKey(Key=call.key)
+    if evaluate(call.head, info.etag, info.modified, call.gateway.clock()) is Outcome.NOT_MODIFIED:
+        return not_modified(info)
+    span = parse_range(call.head.headers.get("range"), info.size)
+    return Response(200 if span is None else 206, describe(call, info, span))
+
+
+def not_modified(info: ObjectInfo) -> Response:
+    """304, with the headers that RFC 9110 §15.4.5 asks for."""
+    headers = [("ETag", f'"{info.etag}"'), ("Last-Modified", http_date(info.modified))]
+    for name, spelt in (("cache-control", "Cache-Control"), ("expires", "Expires")):
+        if name in info.headers:
+            headers.append((spelt, info.headers[name]))
+    return Response(304, headers)
+
+
+def describe(call: Call, info: ObjectInfo, span: ByteRange | None) -> Headers:
+    """The headers of an answer about ``info`` or a part of it.
+
+    :raises InvalidArgument: for an unknown value of x-amz-checksum-mode."""
+    headers = object_headers(info, overrides(call), span)
+    mode = call.head.headers.get("x-amz-checksum-mode")
+    if mode is not None:
+        if mode.upper() != "ENABLED":
+            raise InvalidArgument(
+                "Value for x-amz-checksum-mode header is invalid.",
+                ArgumentName="x-amz-checksum-mode",
+                ArgumentValue=mode,
+            )
+        if span is None:
+            headers += checksum_headers(info.checksum)
+    return headers
+
+
+async def delete_object(call: Call) -> Response:
+    """DELETE /bucket/key"""
+    await call.storage.commit(DeleteObject(call.bucket, call.key, delete_condition(call.head)))
+    return Response(204)

@@ -1,0 +1,423 @@
+"""AWS Signature Version 4 for S3, the server's side: who signed a request, and is it what they signed?
+
+============ ======================================================= ==================================================
+form         where the credentials are                               valid
+============ ======================================================= ==================================================
+header       ``Authorization: AWS4-HMAC-SHA256 Credential=...``      15 minutes around ``x-amz-date`` (or ``Date``)
+presigned    ``?X-Amz-Algorithm=...&X-Amz-Credential=...``           from ``X-Amz-Date`` for ``X-Amz-Expires`` seconds
+============ ======================================================= ==================================================
+
+`parse` reads what a request claims, the caller looks the secret up, `verify` believes it or raises. The clock and the
+secret are arguments: times are seconds since the epoch. The forms of browser uploads are `policy_signature`'s.
+
+Sources: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-auth-using-authorization-header.html
+https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Callable
+from datetime import datetime, timezone
+from functools import lru_cache
+from typing import NoReturn
+
+import msgspec
+
+from s3gw.errors import (
+    AccessDenied,
+    AuthorizationHeaderMalformed,
+    AuthorizationQueryParametersError,
+    InvalidArgument,
+    InvalidRequest,
+    InvalidToken,
+    NotImplemented,
+    RequestTimeTooSkewed,
+    S3Error,
+    SignatureDoesNotMatch,
+)
+from s3gw.s3.canonical import ALGORITHM, canonical_request, string_to_sign
+from s3gw.s3.dates import parse_http_date
+from s3gw.s3.head import RequestHead
+
+MAX_SKEW = 15 * 60
+"""How far, in seconds, a client's clock may be off."""
+
+MAX_EXPIRES = 7 * 24 * 3600
+"""The longest life of a presigned URL, in seconds."""
+
+UNSIGNED = "UNSIGNED-PAYLOAD"
+STREAMING = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
+STREAMING_TRAILER = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"
+STREAMING_UNSIGNED_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+
+_PAYLOADS = frozenset((UNSIGNED, STREAMING, STREAMING_TRAILER, STREAMING_UNSIGNED_TRAILER))
+_HEX_SHA256 = re.compile("[0-9a-f]{64}")
+_HEADER_NAMES = re.compile("[a-z0-9!#$%&'*+.^_`|~-]+(?:;[a-z0-9!#$%&'*+.^_`|~-]+)*")
+_ISO_BASIC = re.compile("([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z")
+_DATE = re.compile("[0-9]{8}")
+_END_OF_9999 = 253402300799
+
+_SIGV2 = "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256."
+_ONE_MECHANISM = (
+    "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter"
+    " or the Authorization header should be specified"
+)
+_QUERY_PARAMETERS = (
+    "X-Amz-Algorithm",
+    "X-Amz-Credential",
+    "X-Amz-Signature",
+    "X-Amz-Date",
+    "X-Amz-SignedHeaders",
+    "X-Amz-Expires",
+)
+_QUERY_INCOMPLETE = (
+    "Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature,"
+    " X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters."
+)
+_PAYLOAD_HASH = (
+    "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER,"
+    " STREAMING-AWS4-HMAC-SHA256-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER,"
+    " STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD, STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER"
+    " or a valid sha256 value."
+)
+
+Refusal = Callable[[str], S3Error]
+"""Makes the error for a bad credential from a detail; its class depends on where the credential was found."""
+
+
+class Credential(msgspec.Struct, frozen=True):
+    """``<access key>/<yyyyMMdd>/<region>/<service>/aws4_request``."""
+
+    access_key: str
+    date: str
+    region: str
+    service: str
+    terminator: str
+
+    @property
+    def scope(self) -> str:
+        """The credential without the access key."""
+        return f"{self.date}/{self.region}/{self.service}/{self.terminator}"
+
+    @classmethod
+    def parse(cls, text: str, refusal: Refusal) -> Credential:
+        """:raises S3Error: what ``refusal`` makes, when ``text`` is no credential."""
+        parts = text.split("/")
+        if len(parts) != 5 or not parts[0]:
+            raise refusal('the Credential is mal-formed; expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".')
+        credential = cls(*parts)
+        if not _DATE.fullmatch(credential.date):
+            raise refusal(
+                f'incorrect date format "{credential.date}".'
+                ' This date in the credential must be in the format "yyyyMMdd".'
+            )
+        return credential
+
+    def check(self, region: str, refusal: Refusal) -> None:
+        """:raises S3Error: what ``refusal`` makes, when the scope is not that of S3 in ``region``."""
+        if self.region != region:
+            error = refusal(f"the region '{self.region}' is wrong; expecting '{region}'")
+            error.fields["Region"] = region
+            raise error
+        if self.service != "s3":
+            raise refusal(f'incorrect service "{self.service}". This endpoint belongs to "s3".')
+        if self.terminator != "aws4_request":
+            raise refusal(f'incorrect terminal "{self.terminator}". This endpoint uses "aws4_request".')
+
+
+class SignedRequest(msgspec.Struct, frozen=True):
+    """What a request claims about its signature; nothing of it is verified.
+
+    :ivar signed_headers: lower-case names, in the order in which the client lists them.
+    :ivar expires: seconds for which a presigned URL is valid; None when the header signs.
+    """
+
+    credential: Credential
+    signed_headers: tuple[str, ...]
+    signature: str
+    expires: int | None = None
+
+    @property
+    def access_key(self) -> str:
+        """The access key whose secret is to be looked up."""
+        return self.credential.access_key
+
+
+class Verified(msgspec.Struct, frozen=True):
+    """A request whose signature holds, with what the signatures of its body's chunks build upon.
+
+    :ivar signing_key: 32 bytes, derived from the secret for one day and region.
+    :ivar timestamp: ``yyyyMMddTHHmmssZ``. :ivar signature: the seed of the chunk signatures, 64 hex digits.
+    :ivar payload: the value of x-amz-content-sha256, one that `payload_mode` accepts.
+    """
+
+    access_key: str
+    signing_key: bytes
+    scope: str
+    timestamp: str
+    signature: str
+    payload: str
+
+
+class SigningKeys:
+    """A bounded cache of signing keys. It is keyed by the secret, so that a changed secret never meets its old key."""
+
+    def __init__(self, capacity: int = 1024) -> None:
+        self._capacity = capacity
+        self._keys: dict[tuple[str, str, str], bytes] = {}
+
+    def get(self, secret: str, date: str, region: str) -> bytes:
+        """The key that signs for S3 in ``region`` on ``date`` (``yyyyMMdd``)."""
+        name = (secret, date, region)
+        key = self._keys.get(name)
+        if key is None:
+            key = ("AWS4" + secret).encode()
+            for part in (date, region, "s3", "aws4_request"):
+                key = hmac.digest(key, part.encode(), "sha256")
+            if len(self._keys) >= self._capacity:
+                self._keys.clear()
+            self._keys[name] = key
+        return key
+
+
+def payload_mode(value: str) -> str:
+    """``value`` of x-amz-content-sha256, when it is one that we know: a hex SHA-256, unsigned, or a streaming form.
+
+    :raises NotImplemented: for the ECDSA forms of Signature Version 4A. :raises InvalidArgument: for anything else."""
+    if _HEX_SHA256.fullmatch(value) or value in _PAYLOADS:
+        return value
+    if value.startswith("STREAMING-AWS4-ECDSA-"):
+        raise NotImplemented(f"x-amz-content-sha256: {value} is not implemented")
+    raise InvalidArgument(_PAYLOAD_HASH, ArgumentName="x-amz-content-sha256", ArgumentValue=value)
+
+
+def parse(head: RequestHead) -> SignedRequest | None:
+    """What ``head`` says about its signature; None when it is anonymous.
+
+    :raises InvalidRequest: for Signature Version 2. :raises InvalidToken: for a session token: we issue none.
+    :raises InvalidArgument: :raises AuthorizationHeaderMalformed: :raises AuthorizationQueryParametersError:
+        when what it says cannot be understood.
+    """
+    authorization, query = head.header("authorization"), head.query
+    presigned = "X-Amz-Algorithm" in query or "X-Amz-Signature" in query or "X-Amz-Credential" in query
+    version_2 = "Signature" in query and "AWSAccessKeyId" in query
+    if authorization is None:
+        if version_2:
+            raise InvalidRequest(_SIGV2)
+        if not presigned:
+            return None
+    elif presigned or version_2:
+        raise InvalidArgument(_ONE_MECHANISM, ArgumentName="Authorization", ArgumentValue=authorization)
+    if "x-amz-security-token" in head.headers or "X-Amz-Security-Token" in query:
+        raise InvalidToken()
+    return _from_query(head) if authorization is None else _from_header(authorization)
+
+
+def _from_header(authorization: str) -> SignedRequest:
+    scheme, _, rest = authorization.partition(" ")
+    if scheme != ALGORITHM:
+        _refuse_scheme(scheme, authorization)
+    found: dict[str, str] = {}
+    for piece in rest.split(","):
+        component = piece.strip(" \t")
+        name, _, value = component.partition("=")
+        if not value or name in found:
+            raise _bad_header(f'the authorization component "{component}" is malformed.')
+        found[name] = value
+    if found.keys() != {"Credential", "SignedHeaders", "Signature"}:
+        raise _bad_header(
+            "the authorization header requires three components: Credential, SignedHeaders, and Signature."
+        )
+    names = _header_names(found["SignedHeaders"])
+    if names is None:
+        raise _bad_header(f'the authorization component "SignedHeaders={found["SignedHeaders"]}" is malformed.')
+    return SignedRequest(_credential(found["Credential"], _bad_header), names, found["Signature"])
+
+
+def _refuse_scheme(scheme: str, authorization: str) -> NoReturn:
+    if scheme == "AWS":
+        raise InvalidRequest(_SIGV2)
+    if scheme.startswith("AWS4-ECDSA-"):
+        raise NotImplemented(f"Authorization: {scheme} is not implemented. Please use {ALGORITHM}.")
+    message = "Unsupported Authorization Type"
+    if scheme == authorization:
+        message = "Authorization header is invalid -- one and only one ' ' (space) required."
+    raise InvalidArgument(message, ArgumentName="Authorization", ArgumentValue=authorization)
+
+
+def _from_query(head: RequestHead) -> SignedRequest:
+    algorithm, credential, signature, date, signed_headers, expires = map(head.query.get, _QUERY_PARAMETERS)
+    if not (algorithm and credential and signature and date and signed_headers and expires):
+        raise AuthorizationQueryParametersError(_QUERY_INCOMPLETE)
+    if algorithm.startswith("AWS4-ECDSA-"):
+        raise NotImplemented(f"X-Amz-Algorithm: {algorithm} is not implemented. Please use {ALGORITHM}.")
+    if algorithm != ALGORITHM:
+        raise AuthorizationQueryParametersError(f'X-Amz-Algorithm only supports "{ALGORITHM}"')
+    names = _header_names(signed_headers)
+    if names is None:
+        raise AuthorizationQueryParametersError("X-Amz-SignedHeaders must be a list of header names joined by ';'")
+    return SignedRequest(_credential(credential, _bad_query), names, signature, _expires(expires))
+
+
+def _expires(text: str) -> int:
+    if not re.fullmatch("-?[0-9]{1,18}", text):
+        raise AuthorizationQueryParametersError("X-Amz-Expires should be a number")
+    seconds = int(text)
+    if seconds < 0:
+        raise AuthorizationQueryParametersError("X-Amz-Expires must be non-negative")
+    if seconds > MAX_EXPIRES:
+        raise AuthorizationQueryParametersError(
+            "X-Amz-Expires must be less than a week (in seconds);"
+            f" that is, the given X-Amz-Expires must be less than {MAX_EXPIRES} seconds"
+        )
+    return seconds
+
+
+def _bad_header(detail: str) -> S3Error:
+    return AuthorizationHeaderMalformed(f"The authorization header is malformed; {detail}")
+
+
+def _bad_query(detail: str) -> S3Error:
+    return AuthorizationQueryParametersError(f"Error parsing the X-Amz-Credential parameter; {detail}")
+
+
+# A client says the same about itself in every request, so these are remembered.
+_credential = lru_cache(maxsize=256)(Credential.parse)
+
+
+@lru_cache(maxsize=256)
+def _header_names(text: str) -> tuple[str, ...] | None:
+    return tuple(text.split(";")) if _HEADER_NAMES.fullmatch(text) else None
+
+
+@lru_cache(maxsize=256)
+def instant(text: str) -> int | None:
+    """Seconds since the epoch of ``yyyyMMddTHHmmssZ``; None for anything else."""
+    match = _ISO_BASIC.fullmatch(text)
+    if match is None:
+        return None
+    year, month, day, hour, minute, second = map(int, match.groups())
+    try:
+        return int(datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc).timestamp())
+    except ValueError:
+        return None
+
+
+def _written(seconds: float, form: str = "%Y-%m-%dT%H:%M:%SZ") -> str:
+    return datetime.fromtimestamp(min(seconds, _END_OF_9999), timezone.utc).strftime(form)
+
+
+def verify(
+    signed: SignedRequest, head: RequestHead, secret: str, now: float, region: str, keys: SigningKeys
+) -> Verified:
+    """Believe ``signed``, or raise.
+
+    :param secret: the secret key that belongs to ``signed.access_key``. :param now: seconds since the epoch.
+    :param region: ours; no other is accepted.
+    :raises RequestTimeTooSkewed: :raises AccessDenied: when it comes too early or too late, or something is not signed.
+    :raises AuthorizationHeaderMalformed: :raises AuthorizationQueryParametersError: when it is meant for another scope.
+    :raises InvalidRequest: :raises InvalidArgument: for a missing or unknown x-amz-content-sha256.
+    :raises SignatureDoesNotMatch: with what we signed, so that the difference can be found.
+    """
+    credential = signed.credential
+    presigned = signed.expires is not None
+    timestamp = _presigned_time(signed, head, now) if presigned else _header_time(head, now)
+    credential.check(region, _bad_query if presigned else _bad_header)
+    if credential.date != timestamp[:8]:
+        detail = (
+            f'Invalid credential date "{credential.date}". This date is not the same as X-Amz-Date: "{timestamp[:8]}".'
+        )
+        raise AuthorizationQueryParametersError(detail) if presigned else _bad_header(detail)
+    _refuse_unsigned_headers(signed, head)
+    payload = _payload(head, presigned)
+    scope = credential.scope
+    request = canonical_request(
+        head.method, head.raw_path, head.raw_query, head.headers, signed.signed_headers, payload
+    )
+    text = string_to_sign(timestamp, scope, request)
+    key = keys.get(secret, credential.date, region)
+    if not same(hmac.digest(key, text, "sha256").hex(), signed.signature):
+        raise mismatch(credential.access_key, text, signed.signature, request)
+    return Verified(credential.access_key, key, scope, timestamp, signed.signature, payload)
+
+
+def same(computed: str, provided: str) -> bool:
+    """Whether two signatures are equal, found out in a time that does not tell where they differ."""
+    return hmac.compare_digest(computed.encode(), provided.encode())
+
+
+def mismatch(access_key: str, text: bytes, provided: str, request: bytes = b"") -> SignatureDoesNotMatch:
+    """The error for a signature that is not that of ``text``: it tells what we signed, as AWS does.
+
+    :param request: the canonical request behind ``text``, if there is one."""
+    error = SignatureDoesNotMatch(
+        AWSAccessKeyId=access_key,
+        StringToSign=text.decode("utf-8", "replace"),
+        SignatureProvided=provided,
+        StringToSignBytes=text.hex(" "),
+    )
+    if request:
+        error.fields["CanonicalRequest"] = request.decode("utf-8", "replace")
+        error.fields["CanonicalRequestBytes"] = request.hex(" ")
+    return error
+
+
+def _header_time(head: RequestHead, now: float) -> str:
+    sent = head.header("x-amz-date") or head.header("date") or ""
+    timestamp, seconds = sent, instant(sent)
+    if seconds is None:
+        seconds = parse_http_date(sent)
+        if seconds is None:
+            raise AccessDenied("AWS authentication requires a valid Date or x-amz-date header")
+        timestamp = _written(seconds, "%Y%m%dT%H%M%SZ")
+    if abs(now - seconds) > MAX_SKEW:
+        raise RequestTimeTooSkewed(
+            RequestTime=sent, ServerTime=_written(now), MaxAllowedSkewMilliseconds=str(MAX_SKEW * 1000)
+        )
+    return timestamp
+
+
+def _presigned_time(signed: SignedRequest, head: RequestHead, now: float) -> str:
+    sent, expires = head.query.get("X-Amz-Date") or "", signed.expires or 0
+    seconds = instant(sent)
+    if seconds is None:
+        raise AuthorizationQueryParametersError(
+            "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\""
+        )
+    if now > seconds + expires:
+        error = AccessDenied("Request has expired")
+        error.fields["X-Amz-Expires"] = str(expires)
+    elif seconds > now + MAX_SKEW:
+        error = AccessDenied("Request is not yet valid")
+        error.fields["X-Amz-Date"] = f"{seconds}000"
+    else:
+        return sent
+    error.fields["Expires"], error.fields["ServerTime"] = _written(seconds + expires), _written(now)
+    raise error
+
+
+def _refuse_unsigned_headers(signed: SignedRequest, head: RequestHead) -> None:
+    # x-amz-content-sha256 needs no signature of its own: its value is the last line of the canonical request.
+    covered = signed.signed_headers
+    loose = [
+        name
+        for name in head.headers
+        if name.startswith("x-amz-") and name not in covered and name != "x-amz-content-sha256"
+    ]
+    if "host" not in covered:
+        loose.insert(0, "host")
+    if loose:
+        raise AccessDenied(
+            "There were headers present in the request which were not signed", HeadersNotSigned=", ".join(loose)
+        )
+
+
+def _payload(head: RequestHead, presigned: bool) -> str:
+    value = head.header("x-amz-content-sha256")
+    if value is None:
+        if not presigned:
+            raise InvalidRequest("Missing required header for this request: x-amz-content-sha256")
+        value = head.query.get("X-Amz-Content-Sha256") or UNSIGNED
+    return payload_mode(value)

@@ -1,0 +1,224 @@
+"""The gateway as a Twisted service: what is opened, in which order, and how it ends.
+
+privilegedStartService   bind the listeners
+startService             open the store, start the threads, build the resource tree, announce
+SIGHUP                   read certificates and credentials again
+stopService              stop listening -> close idle connections, let busy ones end (bounded) -> wait for the lanes
+                         -> flush and close the store -> stop the threads
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IListeningPort
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.threadpool import ThreadPool
+from twisted.web.resource import IResource, Resource
+
+from s3gw.credentials import KeyRing
+from s3gw.errors import ServiceUnavailable
+from s3gw.operations.call import Gateway
+from s3gw.settings import ConfigurationError, Listener, Settings, reload_each
+from s3gw.store.interface import IObjectStore, StoreFailed, StoreUnusable
+from s3gw.store.rocks import RocksStore
+from s3gw.web.accesslog import log_request
+from s3gw.web.limits import Limits
+from s3gw.web.listen import announcement, bind
+from s3gw.web.metrics import Metrics
+from s3gw.web.pages import live_page, metrics_page, ready_page
+from s3gw.web.request import S3Request
+from s3gw.web.resources import Authenticator, ServiceResource
+from s3gw.web.respond import refuse
+from s3gw.web.site import GatewaySite
+from s3gw.web.storage import LaneStorage
+from s3gw.web.tls import ServerCertificate
+
+SWITCH_INTERVAL_SECONDS = 0.0005
+"""How long a pool thread waits for the interpreter before it insists: it decides the latency of every lane."""
+
+HOT_SHARE = 0.5
+"""The part of ``--cache_mb`` that holds hot bodies; the rest is RocksDB's block cache."""
+
+
+class GatewayService(Service):
+    """One gateway over one store.
+
+    :param keys: who may sign; None serves everybody.
+    :param certificate: of the TLS listeners, if any.
+    :param open_store: opens the store; for a store other than RocksDB.
+    """
+
+    name = "s3gw"
+    log = Logger()
+
+    def __init__(
+        self,
+        settings: Settings,
+        keys: KeyRing | None,
+        certificate: ServerCertificate | None,
+        reactor: Any,
+        open_store: Callable[[Settings, Metrics], IObjectStore] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._keys = keys
+        self._certificate = certificate
+        self._reactor = reactor
+        self._open_store = open_store or _open_rocks
+        self.metrics = Metrics()
+        self.site = GatewaySite(
+            _Closed(),
+            reactor=reactor,
+            limits=Limits(max_connections=settings.max_connections),
+            refuse=refuse,
+            observe=self._request_ended,
+        )
+        self._ports: list[tuple[Listener, IListeningPort]] = []
+        self._serving = False
+
+    @property
+    def ports(self) -> list[IListeningPort]:
+        """The bound ports, in the order of the listeners."""
+        return [port for _, port in self._ports]
+
+    def privilegedStartService(self) -> None:
+        """Bind. :raises ConfigurationError: when a listener cannot be bound; none is left bound then."""
+        super().privilegedStartService()
+        try:
+            for listener in self._settings.listen:
+                self._ports.append((listener, bind(self._reactor, listener, self.site, self._certificate)))
+        except ConfigurationError:
+            for _, port in self._ports:
+                port.stopListening()
+            self._ports.clear()
+            raise
+
+    def startService(self) -> None:
+        """Open the store and serve. :raises ConfigurationError: when the database cannot be opened."""
+        try:
+            self._store = self._open_store(self._settings, self.metrics)
+        except StoreUnusable as error:
+            raise ConfigurationError(str(error)) from None
+        super().startService()
+        sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+        threads = self._settings.threads
+        self._pool = ThreadPool(threads, threads, name="s3gw")
+        self._pool.start()
+        self._storage = LaneStorage(
+            self._store,
+            lambda work: deferToThreadPool(self._reactor, self._pool, work),
+            self._reactor,
+            int(self._settings.cache_bytes * HOT_SHARE),
+        )
+        self.site.serve(self._tree())
+        self._watch()
+        self._handle_hangup()
+        self._serving = True
+        for listener, port in self._ports:
+            self.log.info("{line}", line=announcement(listener, port))
+
+    def _tree(self) -> ServiceResource:
+        settings = self._settings
+        authenticator = Authenticator(self._keys, settings.region, time.time)
+        gateway = Gateway(
+            storage=self._storage,
+            clock=lambda: time.time_ns() // 1_000_000,
+            owner_of=authenticator.owner_of,
+            region=settings.region,
+            signatures=self._keys is not None,
+            max_object_bytes=settings.max_object_bytes,
+        )
+        pages: dict[str, IResource] = {"/_health/live": live_page(), "/_health/ready": ready_page(self._ready)}
+        if settings.metrics != "off":
+            permit = authenticator.authenticate if settings.metrics == "signed" else _permit_all
+            pages["/metrics"] = metrics_page(self.metrics.registry, permit)
+        return ServiceResource(gateway, authenticator, settings.virtual_host_suffixes, pages)
+
+    def _watch(self) -> None:
+        metrics, site, cache = self.metrics, self.site, self._storage.cache
+        metrics.gauge("s3gw_inflight_requests", "Requests being answered.", lambda: site.requests_in_flight)
+        metrics.gauge("s3gw_open_connections", "Client connections.", lambda: site.open_connections)
+        metrics.gauge("s3gw_cache_bytes", "Bytes in the cache of hot bodies.", lambda: cache.size)
+        metrics.count("s3gw_cache_hits", "Body rows found in the cache of hot bodies.", lambda: cache.hits)
+        metrics.count("s3gw_cache_misses", "Body rows not found in that cache.", lambda: cache.misses)
+        metrics.properties(self._store.properties)
+
+    async def _ready(self) -> bool:
+        if not self._serving:
+            return False
+        try:
+            await self._storage.check()
+        except StoreFailed as error:
+            self.log.error("the store does not answer: {error}", error=error)
+            return False
+        return True
+
+    def _request_ended(self, request: S3Request) -> None:
+        seconds = self._reactor.seconds() - request.arrived
+        self.metrics.request_ended(
+            request.head.method, request.code, request.bytes_received, request.bytes_sent, seconds, cut=request.cut
+        )
+        if self._settings.access_log:
+            log_request(request, seconds)
+
+    def reload(self) -> None:
+        """Read certificates and credentials again; what cannot be read leaves what was in use."""
+        sources = [source for source in (self._keys, self._certificate) if source is not None]
+        refused = reload_each(sources)
+        for line in refused:
+            self.log.error("not reloaded: {line}", line=line)
+        self.log.info("reloaded {count} of {all}", count=len(sources) - len(refused), all=len(sources))
+
+    def _handle_hangup(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self.reload))
+
+    def stopService(self) -> Deferred[None]:
+        """End in order; fires when the store is closed."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        self._serving = False
+        for _, port in self._ports:
+            await maybeDeferred(port.stopListening)
+        drained = self.site.begin_drain()
+        give_up = self._reactor.callLater(self._settings.drain_seconds, self.site.abort_connections)
+        await drained
+        if give_up.active():
+            give_up.cancel()
+        await self._storage.drained()
+        await deferToThreadPool(self._reactor, self._pool, self._store.close)
+        self._pool.stop()
+        self.log.info("stopped: the database is closed")
+
+
+class _Closed(Resource):
+    """What a connection finds that comes before the store is open."""
+
+    isLeaf = True
+
+    def render(self, request: S3Request) -> bytes:
+        raise ServiceUnavailable()
+
+
+def _permit_all(request: S3Request) -> None:
+    """Let everybody see the metrics."""
+
+
+def _open_rocks(settings: Settings, metrics: Metrics) -> IObjectStore:
+    store: IObjectStore = RocksStore.open(
+        str(settings.db_path),
+        durability=settings.durability,
+        cache_bytes=int(settings.cache_bytes * (1 - HOT_SHARE)),
+        observe=metrics.store_called,
+    )
+    return store

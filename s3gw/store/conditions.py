@@ -1,0 +1,29 @@
+"""The condition of a mutation against the current object."""
+
+from __future__ import annotations
+
+from s3gw.errors import NoSuchKey, PreconditionFailed
+from s3gw.model import ObjectInfo
+from s3gw.store.interface import ALWAYS, Condition
+
+
+def require(condition: Condition, key: str, current: ObjectInfo | None) -> None:
+    """Return if ``condition`` holds of the object that is now under ``key``.
+
+    :raises PreconditionFailed: if not, with the name of the first that does not in ``Condition``.
+    :raises NoSuchKey: if there is no object, and the condition is about one.
+    """
+    if condition == ALWAYS:
+        return
+    if condition.if_none_match and current is not None:
+        raise PreconditionFailed(Condition="If-None-Match")
+    if condition.if_match is None and condition.if_modified is None and condition.if_size is None:
+        return
+    if current is None:
+        raise NoSuchKey(Key=key)
+    if condition.if_match not in (None, "*", current.etag):
+        raise PreconditionFailed(Condition="If-Match")
+    if condition.if_modified not in (None, current.modified // 1000):
+        raise PreconditionFailed(Condition="x-amz-if-match-last-modified-time")
+    if condition.if_size not in (None, current.size):
+        raise PreconditionFailed(Condition="x-amz-if-match-size")

@@ -1,0 +1,318 @@
+"""RocksDB as this package uses it: two column families, batches, one sync, and its errors by meaning.
+
+Nothing but this module, `options` and `scan` knows rocksdict. What was measured of it and decides here:
+
+* ``write``, the scalar ``get`` and iterators hold the GIL; the list ``get``, ``flush``, ``flush_wal`` and ``close``
+  release it. So reads are lists, writes are small, and what makes them durable is ``flush_wal(True)``.
+* A write that RocksDB would delay or stop raises at once, because of ``no_slowdown``.
+* When the log cannot be written, for want of room or worse, every later write fails until the database is opened again.
+  So room is looked for beforehand, and the first such failure is the last write.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from time import perf_counter
+from typing import Literal, Protocol
+from weakref import WeakSet
+
+from rocksdict import Cache, ColumnFamily, Rdict, RdictIter, ReadOptions, WriteBatch, WriteOptions
+
+from s3gw.store.interface import CorruptChunk, StoreFailed, StoreFull, StoreStalled
+from s3gw.store.options import BODY, MIB, body_options, database_options
+
+Durability = Literal["commit", "os", "memory"]
+
+Observe = Callable[[str, int, float, bool], None]
+"""Called with the kind of operation (``get put write delete iter other``), bytes, seconds, and whether it failed."""
+
+ROOM_CHECK_BYTES = 16 * MIB
+"""So many bytes are written between two looks at the room on disk."""
+
+CLOSED = "the store is closed"
+
+FIGURES = {
+    "rocksdb.estimate-live-data-size": "live_data_bytes",
+    "rocksdb.total-sst-files-size": "sst_bytes",
+    "rocksdb.total-blob-file-size": "blob_bytes",
+    "rocksdb.live-blob-file-garbage-size": "blob_garbage_bytes",
+    "rocksdb.cur-size-all-mem-tables": "memtable_bytes",
+    "rocksdb.estimate-pending-compaction-bytes": "pending_compaction_bytes",
+    "rocksdb.num-files-at-level0": "level0_files",
+    "rocksdb.estimate-num-keys": "estimated_rows",
+}
+"""Properties of RocksDB that are summed over the column families, and what we call them."""
+
+SHARED_FIGURES = {
+    "rocksdb.num-running-compactions": "running_compactions",
+    "rocksdb.num-running-flushes": "running_flushes",
+    "rocksdb.background-errors": "background_errors",
+    "rocksdb.block-cache-usage": "block_cache_bytes",
+    "rocksdb.is-write-stopped": "write_stopped",
+}
+"""Properties that are the same for every column family."""
+
+
+class Batch:
+    """Rows to be written and deleted in one atomic write.
+
+    :ivar nbytes: of the values put so far.
+    """
+
+    __slots__ = ("_engine", "_rows", "nbytes")
+
+    def __init__(self, engine: Engine) -> None:
+        self._rows = WriteBatch(raw_mode=True)
+        # Not the handle of the column family: whoever kept this batch would keep the closed database locked.
+        self._engine = engine
+        self.nbytes = 0
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def put(self, row: bytes, value: bytes) -> None:
+        self._rows.put(row, value)
+        self.nbytes += len(value)
+
+    def delete(self, row: bytes) -> None:
+        self._rows.delete(row)
+
+    def put_body(self, row: bytes, value: bytes) -> None:
+        self._rows.put(row, value, self._engine.body)
+        self.nbytes += len(value)
+
+    def delete_body(self, row: bytes) -> None:
+        self._rows.delete(row, self._engine.body)
+
+    def delete_bodies(self, low: bytes, high: bytes) -> None:
+        """Delete the body rows from ``low`` up to, not including, ``high``."""
+        self._rows.delete_range(low, high, self._engine.body)
+
+    def take(self) -> WriteBatch:
+        """The rows, to be written; the batch is empty again."""
+        rows, self._rows, self.nbytes = self._rows, WriteBatch(raw_mode=True), 0
+        return rows
+
+
+class Walking(Protocol):
+    """Something that holds an iterator."""
+
+    def drop(self) -> None:
+        """Let go of it."""
+
+
+class Engine:
+    """An open database.
+
+    :param reserve_bytes: room on disk that is kept for deletes and compaction: with less, `make_room` raises.
+    :ivar walks: whatever holds an iterator, to be added by whoever does.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        durability: Durability,
+        cache_bytes: int,
+        create: bool,
+        reserve_bytes: int,
+        observe: Observe | None,
+    ) -> None:
+        cache = Cache(cache_bytes)
+        self._path = path
+        self._durability = durability
+        self._reserve = reserve_bytes
+        self._observe = observe
+        self._failure: str | None = None
+        self._unchecked = ROOM_CHECK_BYTES
+        self._options = WriteOptions()
+        self._options.no_slowdown = True
+        self._options.disable_wal = durability == "memory"  # type: ignore[assignment, method-assign]  # a property
+        self._unverified = ReadOptions()
+        self._unverified.set_verify_checksums(False)
+        self._records = Rdict(
+            path,
+            database_options(cache, create=create, wal=durability != "memory"),
+            column_families={BODY: body_options(cache)},
+        )
+        self._bodies = self._records.get_column_family(BODY)
+        self._body_handle: ColumnFamily | None = self._records.get_column_family_handle(BODY)
+        self.walks: WeakSet[Walking] = WeakSet()
+        self._key_may_exist = self._records.key_may_exist
+
+    @property
+    def body(self) -> ColumnFamily:
+        """The column family of bodies. Not to be kept: the database stays locked while someone has it."""
+        if self._body_handle is None:
+            raise StoreFailed(CLOSED)
+        return self._body_handle
+
+    def batch(self) -> Batch:
+        return Batch(self)
+
+    def peek(self, row: bytes) -> tuple[bool, bytes | None]:
+        """What memory knows of a record, with no I/O: ``(False, None)`` it is absent, ``(True, value)`` this is it,
+        ``(True, None)`` it may exist."""
+        start = perf_counter()
+        try:
+            found: tuple[bool, bytes | None] = self._key_may_exist(row, True)  # type: ignore[assignment]  # as it fetches
+        except Exception as error:
+            self._note("get", 0, start, failed=True)
+            raise _meaning(error) from error
+        if self._observe is not None:
+            self._note("get", len(found[1] or b""), start)
+        return found
+
+    def records(self, rows: list[bytes]) -> list[bytes | None]:
+        """The values of record rows. :raises StoreFailed: :raises CorruptChunk:"""
+        return self._get(self._records, rows, None)
+
+    def bodies(self, rows: list[bytes]) -> list[bytes | None]:
+        """The values of body rows, not verified by RocksDB: their own CRC does. :raises: as `records`"""
+        return self._get(self._bodies, rows, self._unverified)
+
+    def _get(self, family: Rdict, rows: list[bytes], options: ReadOptions | None) -> list[bytes | None]:
+        start = perf_counter()
+        try:
+            values: list[bytes | None] = family.get(rows, None, options)  # type: ignore[arg-type, assignment]
+        except Exception as error:
+            self._note("get", 0, start, failed=True)
+            raise _meaning(error) from error
+        if self._observe is not None:
+            self._note("get", sum(len(value) for value in values if value is not None), start)
+        return values
+
+    def walk(self, low: bytes, high: bytes, limit: int) -> RdictIter:
+        """An iterator over the records from ``low``, where it stands, to ``high``, that gives up after having passed
+        ``limit`` deleted rows in one step. It belongs to a walk that was announced, and is gone after `close`."""
+        if self._body_handle is None:
+            raise StoreFailed(CLOSED)
+        options = ReadOptions()
+        options.set_iterate_upper_bound(high)
+        if limit:
+            options.set_max_skippable_internal_keys(limit)
+        iterator = self._records.iter(options)
+        iterator.seek(low)
+        return iterator
+
+    @staticmethod
+    def gave_up(iterator: RdictIter) -> bool:
+        """Whether an iterator that is no longer valid had passed too many deleted rows, or else is at its end.
+
+        :raises StoreFailed: :raises CorruptChunk: if it is neither.
+        """
+        try:
+            iterator.status()
+        except Exception as error:
+            meaning = _meaning(error)
+            if not isinstance(meaning, StoreStalled):
+                raise meaning from error
+            return True
+        return False
+
+    def make_room(self, nbytes: int) -> None:
+        """Announce the writing of ``nbytes``. :raises StoreFull: if the disk has no room for more than deletes."""
+        self._unchecked += nbytes
+        if self._unchecked < ROOM_CHECK_BYTES:
+            return
+        figures = os.statvfs(self._path)
+        if figures.f_bavail * figures.f_frsize < self._reserve:
+            raise StoreFull("less than the reserve of %d bytes is left on the disk of %s" % (self._reserve, self._path))
+        self._unchecked = nbytes
+
+    def write(self, batch: Batch, op: str = "write") -> None:
+        """Write a batch, at once and whole or not at all; durable after the next `sync`. The batch is then empty.
+
+        :raises StoreStalled: :raises StoreFull: :raises StoreFailed:
+        """
+        self.check()
+        nbytes = batch.nbytes
+        start = perf_counter()
+        try:
+            self._records.write(batch.take(), self._options)
+        except Exception as error:
+            self._note(op, 0, start, failed=True)
+            meaning = _meaning(error)
+            if not isinstance(meaning, StoreStalled):
+                self._failure = str(error)
+            raise meaning from error
+        self._note(op, nbytes, start)
+
+    def sync(self) -> None:
+        """Return when everything written is as durable as was asked for.
+
+        :raises StoreFailed: and from then on every write does: what a failed sync left on disk nobody knows.
+        """
+        self.check()
+        if self._durability != "commit":
+            return
+        start = perf_counter()
+        try:
+            self._records.flush_wal(True)
+        except Exception as error:
+            self._failure = str(error)
+            self._note("other", 0, start, failed=True)
+            raise StoreFailed(self._failure) from error
+        self._note("other", 0, start)
+
+    def check(self) -> None:
+        """:raises StoreFailed: if a write or sync has failed for good, or the store is closed."""
+        if self._failure is not None:
+            raise StoreFailed(self._failure)
+
+    def observed(self, op: str, nbytes: int, start: float) -> None:
+        """Report an operation that began at ``start``, of the performance counter."""
+        self._note(op, nbytes, start)
+
+    def _note(self, op: str, nbytes: int, start: float, *, failed: bool = False) -> None:
+        if self._observe is not None:
+            self._observe(op, nbytes, perf_counter() - start, failed)
+
+    def properties(self) -> dict[str, int]:
+        """Figures by name; see `FIGURES` and `SHARED_FIGURES`."""
+        figures = {
+            ours: sum(family.property_int_value(theirs) or 0 for family in (self._records, self._bodies))
+            for theirs, ours in FIGURES.items()
+        }
+        figures.update((ours, self._records.property_int_value(theirs) or 0) for theirs, ours in SHARED_FIGURES.items())
+        return figures
+
+    def close(self) -> None:
+        """Flush, so that the next open has no log to replay, and close.
+
+        :raises StoreFailed: if that could not be; the database is closed nevertheless.
+        """
+        if self._body_handle is None:
+            return
+        failure = self._failure
+        try:
+            if failure is None:
+                self._bodies.flush()
+                self._records.flush()
+        except Exception as error:
+            failure = str(error)
+        self._failure = CLOSED
+        self._body_handle = None
+        # An iterator keeps the database locked, and a traceback may keep an iterator.
+        for walk in list(self.walks):
+            walk.drop()
+        for family in (self._bodies, self._records):
+            try:
+                family.close()
+            except Exception as error:
+                failure = failure or str(error)
+        if failure is not None:
+            raise StoreFailed(failure)
+
+
+def _meaning(error: Exception) -> Exception:
+    """An error of rocksdict, which has nothing but a text, by meaning."""
+    text = str(error)
+    if text.startswith("Result incomplete"):
+        return StoreStalled(text)
+    if "No space left on device" in text:
+        return StoreFull(text)
+    if text.startswith("Corruption"):
+        return CorruptChunk(text)
+    return StoreFailed(text)

@@ -1,0 +1,361 @@
+"""A store in memory: no durability, every other promise. The same contract tests hold for it and for `RocksStore`.
+
+It keeps values in plain dicts, sorts when it lists and counts references by looking at every manifest: slow and hard to
+get wrong. For tests of what stands above a store, and for a gateway whose objects may go with it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from threading import Lock
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from zope.interface import implementer
+
+from s3gw.errors import (
+    BucketAlreadyExists,
+    BucketAlreadyOwnedByYou,
+    BucketNotEmpty,
+    ConditionalRequestConflict,
+    InternalError,
+    InvalidArgument,
+    NoSuchBucket,
+    NoSuchKey,
+    NoSuchUpload,
+    S3Error,
+)
+from s3gw.model import BucketInfo, Extent, ListPage, ObjectInfo, PartInfo, PartPage, UploadInfo, UploadPage
+from s3gw.s3.listing import list_page
+from s3gw.store.conditions import require
+from s3gw.store.interface import (
+    AbortUpload,
+    BodyRow,
+    ChunkRow,
+    Committed,
+    CompleteUpload,
+    ConfigureBucket,
+    CorruptChunk,
+    CreateBucket,
+    CreateUpload,
+    DeleteBucket,
+    DeleteObject,
+    InlineRow,
+    IObjectStore,
+    ListQuery,
+    Mutation,
+    Outcome,
+    PutObject,
+    PutPart,
+    StaleBody,
+    StoreFailed,
+    TagObject,
+    UploadQuery,
+)
+
+T = TypeVar("T")
+
+
+class SortedCursor(Generic[T]):
+    """Entries in order of their keys, for `list_page`.
+
+    :param within: instead of this key, seek to that entry.
+    """
+
+    def __init__(self, entries: Iterable[tuple[str, T]], within: tuple[str, int] | None = None) -> None:
+        self._entries = sorted(entries, key=lambda entry: entry[0])
+        self._keys = [key for key, _ in self._entries]
+        self._within = within
+        self._position = 0
+
+    def seek(self, key: str) -> None:
+        self._position = bisect_left(self._keys, key)
+        if self._within is not None and key == self._within[0]:
+            self._position = self._within[1]
+
+    def next(self) -> tuple[str, T] | None:
+        if self._position == len(self._entries):
+            return None
+        self._position += 1
+        return self._entries[self._position - 1]
+
+
+@implementer(IObjectStore)
+class MemoryStore:
+    """A store in memory. See `IObjectStore`.
+
+    :ivar trouble: what the next writes raise, such as `StoreFull`; for tests.
+    :ivar damaged: body rows that read as corrupt; for tests.
+    """
+
+    def __init__(self) -> None:
+        self.trouble: Exception | None = None
+        self.damaged: set[BodyRow] = set()
+        self._lock = Lock()
+        self._open = True
+        self._numbers = itertools.count(1)
+        self._buckets: dict[str, BucketInfo] = {}
+        self._objects: dict[str, dict[str, ObjectInfo]] = {}
+        self._bodies: dict[tuple[str, str], tuple[bytes, bytes]] = {}
+        self._uploads: dict[tuple[str, str, str], UploadInfo] = {}
+        self._parts: dict[str, dict[int, PartInfo]] = {}
+        self._blobs: dict[bytes, dict[int, bytes]] = {}
+        self._loose: set[bytes] = set()
+        self._steps: dict[type[Mutation], Callable[[Any], Committed]] = {
+            CreateBucket: self._create_bucket,
+            DeleteBucket: self._delete_bucket,
+            ConfigureBucket: self._configure_bucket,
+            PutObject: self._put_object,
+            DeleteObject: self._delete_object,
+            TagObject: self._tag_object,
+            CreateUpload: self._create_upload,
+            PutPart: self._put_part,
+            CompleteUpload: self._complete_upload,
+            AbortUpload: self._abort_upload,
+        }
+
+    def peek(self, bucket: str, key: str) -> ObjectInfo | None:
+        return self._objects.get(bucket, {}).get(key)
+
+    def peek_bucket(self, bucket: str) -> BucketInfo | None:
+        return self._buckets.get(bucket)
+
+    def look_up(self, names: Sequence[tuple[str, str]]) -> list[ObjectInfo | None]:
+        return [self.peek(*name) for name in names]
+
+    def look_up_buckets(self, names: Sequence[str]) -> list[BucketInfo | None]:
+        return [self._buckets.get(name) for name in names]
+
+    def look_up_uploads(self, names: Sequence[tuple[str, str, str]]) -> list[UploadInfo | None]:
+        return [self._uploads.get(name) for name in names]
+
+    def buckets(self) -> list[BucketInfo]:
+        with self._lock:
+            return [info for _, info in sorted(self._buckets.items())]
+
+    def list_objects(self, bucket: str, query: ListQuery) -> ListPage:
+        with self._lock:
+            cursor = SortedCursor(self._objects.get(bucket, {}).items())
+        return ListPage(*list_page(cursor, query.prefix, query.delimiter, query.after, query.limit))
+
+    def list_uploads(self, bucket: str, query: UploadQuery) -> UploadPage:
+        with self._lock:
+            found = sorted((name, info) for name, info in self._uploads.items() if name[0] == bucket)
+        within = None
+        if query.after and query.after_upload:
+            first = sum(name[1:] <= (query.after, query.after_upload) for name, _ in found)
+            within = (query.after + "\0", first)
+        cursor = SortedCursor([(name[1], info) for name, info in found], within)
+        entries, prefixes, truncated, last = list_page(cursor, query.prefix, query.delimiter, query.after, query.limit)
+        uploads = tuple(info for _, info in entries)
+        last_upload = uploads[-1].upload if uploads and uploads[-1].key == last else ""
+        return UploadPage(uploads, prefixes, truncated, last, last_upload)
+
+    def list_parts(self, upload: str, after: int, limit: int) -> PartPage:
+        with self._lock:
+            parts = [part for number, part in sorted(self._parts.get(upload, {}).items()) if number > after]
+        return PartPage(tuple(parts[:limit]), truncated=0 < limit < len(parts))
+
+    def read(self, rows: Sequence[ChunkRow | InlineRow]) -> list[bytes | memoryview | Exception]:
+        with self._lock:
+            return [self._read(row) for row in rows]
+
+    def _read(self, row: ChunkRow | InlineRow) -> bytes | Exception:
+        if row in self.damaged:
+            return CorruptChunk(repr(row))
+        if isinstance(row, ChunkRow):
+            chunk = self._blobs.get(row.blob, {}).get(row.number)
+            return CorruptChunk(repr(row)) if chunk is None else chunk
+        inline, body = self._bodies.get((row.bucket, row.key), (None, b""))
+        return body if inline == row.inline else StaleBody(repr(row))
+
+    def begin_blob(self) -> bytes:
+        return next(self._numbers).to_bytes(16, "big")
+
+    def stage(self, blob: bytes, number: int, chunks: Sequence[bytes]) -> None:
+        self._require_health()
+        with self._lock:
+            if number == 0:
+                self._loose.add(blob)
+            self._blobs.setdefault(blob, {}).update(enumerate(map(bytes, chunks), number))
+
+    def commit(self, mutations: Sequence[Mutation]) -> list[Outcome]:
+        self._require_health()
+        with self._lock:
+            return [self._do(it) for it in mutations]
+
+    def _do(self, it: Mutation) -> Outcome:
+        try:
+            return self._steps[type(it)](it)
+        except S3Error as error:
+            return error.with_traceback(None)
+
+    def free(self, blobs: Sequence[bytes]) -> None:
+        with self._lock:
+            for blob in self._loose.intersection(blobs):
+                self._loose.remove(blob)
+                del self._blobs[blob]
+
+    def check(self) -> None:
+        self._require_health()
+
+    def properties(self) -> dict[str, int]:
+        with self._lock:
+            chunks = sum(len(chunk) for blob in self._blobs.values() for chunk in blob.values())
+            return {"live_data_bytes": chunks + sum(len(body) for _, body in self._bodies.values())}
+
+    def close(self) -> None:
+        self._open = False
+
+    def _require_health(self) -> None:
+        if not self._open:
+            raise StoreFailed("the store is closed")
+        if self.trouble is not None:
+            raise self.trouble
+
+    def _manifests(self) -> Iterator[Extent]:
+        """Every reference to a blob."""
+        for objects in self._objects.values():
+            for info in objects.values():
+                yield from info.extents
+        for parts in self._parts.values():
+            yield from _extents(parts.values())
+
+    def _require_blobs(self, gained: Sequence[Extent], staged: Sequence[bytes]) -> None:
+        """:raises ConditionalRequestConflict: if a blob that is shared is not referenced any more."""
+        if not gained:
+            return
+        alive = {extent.blob for extent in self._manifests()}
+        for extent in gained:
+            if extent.blob in staged:
+                if extent.blob not in self._loose:
+                    raise InternalError("A part of the body is no longer there.")
+            elif extent.blob not in alive:
+                raise ConditionalRequestConflict()
+
+    def _settle(self, gained: Iterable[Extent], lost: Iterable[Extent]) -> tuple[bytes, ...]:
+        """After the manifests changed: sort blobs into those in use and those that are not. :return: the latter."""
+        self._loose.difference_update(extent.blob for extent in gained)
+        candidates = dict.fromkeys(extent.blob for extent in lost)
+        if not candidates:
+            return ()
+        alive = {extent.blob for extent in self._manifests()}
+        retired = tuple(blob for blob in candidates if blob not in alive)
+        self._loose.update(retired)
+        return retired
+
+    def _require_bucket(self, bucket: str) -> BucketInfo:
+        if bucket not in self._buckets:
+            raise NoSuchBucket(BucketName=bucket)
+        return self._buckets[bucket]
+
+    def _require_upload(self, bucket: str, key: str, upload: str) -> None:
+        if (bucket, key, upload) not in self._uploads:
+            raise NoSuchUpload(UploadId=upload)
+
+    def _create_bucket(self, it: CreateBucket) -> Committed:
+        _require_name(it.info.name)
+        found = self._buckets.get(it.info.name)
+        if found is not None:
+            taken = BucketAlreadyOwnedByYou if found.owner == it.info.owner else BucketAlreadyExists
+            raise taken(BucketName=it.info.name)
+        self._buckets[it.info.name] = it.info
+        self._objects[it.info.name] = {}
+        return Committed()
+
+    def _delete_bucket(self, it: DeleteBucket) -> Committed:
+        self._require_bucket(it.bucket)
+        if self._objects[it.bucket]:
+            raise BucketNotEmpty(BucketName=it.bucket)
+        del self._buckets[it.bucket], self._objects[it.bucket]
+        lost: list[Extent] = []
+        for name in [name for name in self._uploads if name[0] == it.bucket]:
+            lost += _extents(self._drop_upload(*name).values())
+        return Committed(retired=self._settle((), lost))
+
+    def _configure_bucket(self, it: ConfigureBucket) -> Committed:
+        found = self._require_bucket(it.bucket)
+        documents = dict(found.documents)
+        documents.pop(it.name, None)
+        if it.document is not None:
+            documents[it.name] = it.document
+        self._buckets[it.bucket] = msgspec.structs.replace(found, documents=documents)
+        return Committed()
+
+    def _put_object(self, it: PutObject) -> Committed:
+        _require_name(it.key)
+        self._require_bucket(it.bucket)
+        previous = self.peek(it.bucket, it.key)
+        require(it.condition, it.key, previous)
+        self._require_blobs(it.info.extents, it.staged)
+        self._objects[it.bucket][it.key] = it.info
+        self._bodies.pop((it.bucket, it.key), None)
+        if it.info.inline:
+            self._bodies[it.bucket, it.key] = (it.info.inline, bytes(it.body))
+        return Committed(previous, self._settle(it.info.extents, previous.extents if previous else ()))
+
+    def _delete_object(self, it: DeleteObject) -> Committed:
+        self._require_bucket(it.bucket)
+        previous = self.peek(it.bucket, it.key)
+        require(it.condition, it.key, previous)
+        if previous is None:
+            return Committed()
+        del self._objects[it.bucket][it.key]
+        self._bodies.pop((it.bucket, it.key), None)
+        return Committed(previous, self._settle((), previous.extents))
+
+    def _tag_object(self, it: TagObject) -> Committed:
+        self._require_bucket(it.bucket)
+        previous = self.peek(it.bucket, it.key)
+        if previous is None:
+            raise NoSuchKey(Key=it.key)
+        self._objects[it.bucket][it.key] = msgspec.structs.replace(previous, tags=it.tags)
+        return Committed(previous)
+
+    def _create_upload(self, it: CreateUpload) -> Committed:
+        _require_name(it.info.key)
+        self._require_bucket(it.info.bucket)
+        self._uploads[it.info.bucket, it.info.key, it.info.upload] = it.info
+        return Committed()
+
+    def _put_part(self, it: PutPart) -> Committed:
+        self._require_upload(it.bucket, it.key, it.upload)
+        parts = self._parts.setdefault(it.upload, {})
+        replaced = parts.get(it.part.number)
+        self._require_blobs(it.part.extents, it.staged)
+        parts[it.part.number] = it.part
+        return Committed(retired=self._settle(it.part.extents, replaced.extents if replaced else ()))
+
+    def _complete_upload(self, it: CompleteUpload) -> Committed:
+        self._require_bucket(it.bucket)
+        self._require_upload(it.bucket, it.key, it.upload)
+        previous = self.peek(it.bucket, it.key)
+        require(it.condition, it.key, previous)
+        parts = self._parts.get(it.upload, {})
+        if any(parts.get(part.number) != part for part in it.parts):
+            raise ConditionalRequestConflict()
+        self._require_blobs(it.info.extents, ())
+        lost = [*_extents(self._drop_upload(it.bucket, it.key, it.upload).values())]
+        self._objects[it.bucket][it.key] = it.info
+        self._bodies.pop((it.bucket, it.key), None)
+        return Committed(previous, self._settle((), [*lost, *(previous.extents if previous else ())]))
+
+    def _abort_upload(self, it: AbortUpload) -> Committed:
+        self._require_upload(it.bucket, it.key, it.upload)
+        parts = self._drop_upload(it.bucket, it.key, it.upload)
+        return Committed(retired=self._settle((), _extents(parts.values())))
+
+    def _drop_upload(self, bucket: str, key: str, upload: str) -> dict[int, PartInfo]:
+        del self._uploads[bucket, key, upload]
+        return self._parts.pop(upload, {})
+
+
+def _extents(parts: Iterable[PartInfo]) -> Iterator[Extent]:
+    return (extent for part in parts for extent in part.extents)
+
+
+def _require_name(name: str) -> None:
+    if "\0" in name:
+        raise InvalidArgument("A name must not contain NUL.")

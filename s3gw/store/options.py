@@ -1,0 +1,83 @@
+"""How RocksDB is set up: the options of the two column families, with the reasons."""
+
+from __future__ import annotations
+
+from rocksdict import (
+    BlockBasedOptions,
+    Cache,
+    DBCompressionType,
+    DBRecoveryMode,
+    Options,
+)
+
+BODY = "body"
+"""The column family of body rows; the others are in the default one."""
+
+MIB = 1 << 20
+
+
+def database_options(cache: Cache, *, create: bool, wal: bool) -> Options:
+    """The options of the database and of its default column family, which holds every row but bodies."""
+    options = Options(raw_mode=True)
+    options.create_if_missing(create)
+    options.create_missing_column_families(create)
+    options.set_paranoid_checks(True)
+    # What follows the first bad record of the log was never acknowledged, or the log is damaged: stop before it.
+    options.set_wal_recovery_mode(DBRecoveryMode.point_in_time())
+    # Without a log, a flush is what makes things durable: it must cut both column families at the same point.
+    options.set_atomic_flush(not wal)
+    options.set_max_background_jobs(2)
+    options.set_max_open_files(-1)
+    # Bodies fill the log; this is what makes the small memtable of the records let go of it.
+    options.set_max_total_wal_size(512 * MIB)
+    # Write back steadily instead of all at once in an fdatasync that someone waits for.
+    options.set_bytes_per_sync(1 * MIB)
+    options.set_keep_log_file_num(4)
+    options.set_max_log_file_size(16 * MIB)
+    options.set_stats_dump_period_sec(0)
+    _common(options)
+    table = _table(cache)
+    # With the index and filter of the upper levels pinned, `key_may_exist` can say no without a read.
+    table.set_pin_l0_filter_and_index_blocks_in_cache(True)
+    table.set_pin_top_level_index_and_filter(True)
+    table.set_bloom_filter(10, False)
+    options.set_block_based_table_factory(table)
+    options.set_compression_type(DBCompressionType.lz4())
+    # Keys that are gone are skipped one by one by every scan: compact where they are many.
+    options.add_compact_on_deletion_collector_factory(1024, 512, 0.0)
+    return options
+
+
+def body_options(cache: Cache) -> Options:
+    """The options of the column family of body rows: blob files, so that compaction moves no body."""
+    options = Options(raw_mode=True)
+    _common(options)
+    table = _table(cache)
+    table.set_bloom_filter(10, False)
+    options.set_block_based_table_factory(table)
+    options.set_compression_type(DBCompressionType.none())
+    options.set_enable_blob_files(True)
+    options.set_min_blob_size(1024)
+    options.set_blob_file_size(256 * MIB)
+    options.set_blob_compression_type(DBCompressionType.none())
+    options.set_enable_blob_gc(True)
+    options.set_blob_gc_age_cutoff(1.0)
+    options.set_blob_gc_force_threshold(0.5)
+    return options
+
+
+def _common(options: Options) -> None:
+    options.set_write_buffer_size(64 * MIB)
+    options.set_max_write_buffer_number(4)
+    options.set_level_compaction_dynamic_level_bytes(True)
+    options.set_level_zero_file_num_compaction_trigger(4)
+    options.set_level_zero_slowdown_writes_trigger(20)
+    options.set_level_zero_stop_writes_trigger(36)
+
+
+def _table(cache: Cache) -> BlockBasedOptions:
+    table = BlockBasedOptions()
+    table.set_block_cache(cache)
+    table.set_cache_index_and_filter_blocks(True)
+    table.set_format_version(5)
+    return table

@@ -1,0 +1,108 @@
+"""The values of rows: what is in them and how they prove themselves.
+
+====================  =====================================================  =======================
+row                   payload                                                trailer
+====================  =====================================================  =======================
+record                one byte format version, then MessagePack              CRC32C, 4 bytes
+count (R, X)          one byte format version, then MessagePack of an int    CRC32C, 4 bytes
+inline body           bytes, then the 16-byte inline id                      CRC32C, 4 bytes
+chunk                 bytes                                                  CRC32C, 4 bytes
+====================  =====================================================  =======================
+
+The CRC is big-endian and covers the row's key, then the payload: bytes that went bad are found, and so is a good row in
+a wrong place.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from awscrt.checksums import crc32c
+
+from s3gw.model import BucketInfo, ObjectInfo, PartInfo, UploadInfo
+from s3gw.store.interface import CorruptChunk, StaleBody
+from s3gw.store.keys import BLOB_BYTES, row_name
+
+FORMAT = 1
+"""The version of all of this, keys and values."""
+
+CRC_BYTES = 4
+
+_VERSION = bytes((FORMAT,))
+
+T = TypeVar("T")
+
+Buffer = bytes | bytearray | memoryview
+
+
+def _crc(row: bytes, payload: Buffer) -> bytes:
+    crc: int = crc32c(payload, crc32c(row))
+    return crc.to_bytes(CRC_BYTES, "big")
+
+
+class Codec(Generic[T]):
+    """Records of one type as row values."""
+
+    def __init__(self, kind: type[T]) -> None:
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._decode = msgspec.msgpack.Decoder(kind).decode
+
+    def encode(self, row: bytes, record: T) -> bytes:
+        payload = _VERSION + self._encode(record)
+        return payload + _crc(row, payload)
+
+    def decode(self, row: bytes, value: bytes) -> T:
+        """:raises CorruptChunk: if this is not what was written under this row."""
+        payload = value[:-CRC_BYTES]
+        if _crc(row, payload) != value[-CRC_BYTES:] or payload[:1] != _VERSION:
+            raise CorruptChunk(row_name(row))
+        try:
+            return self._decode(memoryview(payload)[1:])
+        except msgspec.DecodeError as error:
+            raise CorruptChunk(row_name(row)) from error
+
+
+BUCKET = Codec(BucketInfo)
+OBJECT = Codec(ObjectInfo)
+UPLOAD = Codec(UploadInfo)
+PART = Codec(PartInfo)
+COUNT = Codec(int)
+
+AnyCodec = Codec[Any]
+
+
+def seal_chunk(row: bytes, chunk: Buffer) -> bytes:
+    """The value of a chunk's row."""
+    return b"".join((chunk, _crc(row, chunk)))
+
+
+def open_chunk(row: bytes, value: bytes | None) -> memoryview:
+    """The bytes of a chunk, not copied. :raises CorruptChunk: if they are missing or not what was written."""
+    if value is None or len(value) <= CRC_BYTES:
+        raise CorruptChunk(row_name(row))
+    view = memoryview(value)
+    chunk = view[:-CRC_BYTES]
+    if _crc(row, chunk) != view[-CRC_BYTES:]:
+        raise CorruptChunk(row_name(row))
+    return chunk
+
+
+def seal_inline(row: bytes, body: Buffer, inline: bytes) -> bytes:
+    """The value of an inline body's row."""
+    payload = b"".join((body, inline))
+    return payload + _crc(row, payload)
+
+
+def open_inline(row: bytes, value: bytes | None, inline: bytes) -> memoryview:
+    """The bytes of an inline body, not copied.
+
+    :raises CorruptChunk: if the row is not what was written.
+    :raises StaleBody: if it is missing, or a good one with another id.
+    """
+    if value is None:
+        raise StaleBody(row_name(row))
+    payload = open_chunk(row, value)
+    if payload[-BLOB_BYTES:] != inline:
+        raise StaleBody(row_name(row))
+    return payload[:-BLOB_BYTES]

@@ -1,0 +1,316 @@
+"""The store over RocksDB."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from threading import Lock
+from time import perf_counter
+
+from zope.interface import implementer
+
+from s3gw.errors import S3Error
+from s3gw.model import (
+    BucketInfo,
+    ListPage,
+    ObjectInfo,
+    PartInfo,
+    PartPage,
+    UploadInfo,
+    UploadPage,
+)
+from s3gw.s3.listing import list_page
+from s3gw.store.commit import STEPS, Ledger
+from s3gw.store.engine import Batch, Durability, Engine, Observe
+from s3gw.store.interface import (
+    UNKNOWN,
+    ChunkRow,
+    ConfigureBucket,
+    CorruptChunk,
+    CreateBucket,
+    CreateUpload,
+    InlineRow,
+    IObjectStore,
+    ListQuery,
+    Mutation,
+    Outcome,
+    PutObject,
+    PutPart,
+    StaleBody,
+    StoreFull,
+    StoreStalled,
+    TagObject,
+    Unknown,
+    UploadQuery,
+)
+from s3gw.store.keys import (
+    BUCKETS,
+    MAX_PART,
+    UNREFERENCED,
+    after_prefix,
+    bucket_row,
+    chunk_row,
+    chunks_of,
+    inline_row,
+    object_row,
+    objects_of,
+    part_row,
+    parts_of,
+    unreferenced_row,
+    upload_row,
+    uploads_of,
+)
+from s3gw.store.marker import claim
+from s3gw.store.options import MIB
+from s3gw.store.records import BUCKET, COUNT, OBJECT, PART, UPLOAD, open_chunk, open_inline, seal_chunk
+from s3gw.store.scan import ObjectCursor, UploadCursor, Walk
+
+WRITE_BYTES = 1 * MIB
+"""A write of about so many bytes is the longest: it holds the GIL."""
+
+RESERVE_BYTES = 256 * MIB
+"""Room on disk that is kept for deletes and compaction, unless told otherwise."""
+
+GROWING = (CreateBucket, ConfigureBucket, PutObject, TagObject, CreateUpload, PutPart)
+"""Mutations that are refused when there is no room; the others free some, or free what was staged."""
+
+
+@implementer(IObjectStore)
+class RocksStore:
+    """The store over RocksDB. See `IObjectStore`, and `keys` for the rows.
+
+    :ivar swept: blobs that a crash, or a close before they were freed, had left behind and opening removed.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._references = Lock()
+        self.swept = self._sweep()
+
+    @classmethod
+    def open(
+        cls,
+        path: str,
+        *,
+        durability: Durability = "commit",
+        cache_bytes: int,
+        create: bool = True,
+        reserve_bytes: int = RESERVE_BYTES,
+        observe: Observe | None = None,
+    ) -> RocksStore:
+        """Open the database in directory ``path``.
+
+        :param durability: when `commit` returns: ``commit`` once it is on disk, ``os`` once the kernel has it,
+            ``memory`` at once.
+        :param cache_bytes: of the block cache, which holds the records that are looked up and listed.
+        :param create: make the directory and the database if there is none.
+        :param reserve_bytes: with less room on disk, writes that need room raise `StoreFull`.
+        :param observe: told of each operation on RocksDB.
+        :raises StoreUnusable: in one line, why not.
+        """
+        with claim(path, create=create):
+            engine = Engine(
+                path,
+                durability=durability,
+                cache_bytes=cache_bytes,
+                create=create,
+                reserve_bytes=reserve_bytes,
+                observe=observe,
+            )
+        return cls(engine)
+
+    def peek(self, bucket: str, key: str) -> ObjectInfo | Unknown | None:
+        """:raises CorruptChunk:"""
+        row = object_row(bucket, key)
+        may_exist, value = self._engine.peek(row)
+        if value is not None:
+            return OBJECT.decode(row, value)
+        return UNKNOWN if may_exist else None
+
+    def peek_bucket(self, bucket: str) -> BucketInfo | Unknown | None:
+        """:raises CorruptChunk:"""
+        row = bucket_row(bucket)
+        may_exist, value = self._engine.peek(row)
+        if value is not None:
+            return BUCKET.decode(row, value)
+        return UNKNOWN if may_exist else None
+
+    def look_up(self, names: Sequence[tuple[str, str]]) -> list[ObjectInfo | None]:
+        rows = [object_row(bucket, key) for bucket, key in names]
+        values = self._engine.records(rows)
+        return [None if value is None else OBJECT.decode(row, value) for row, value in zip(rows, values, strict=True)]
+
+    def look_up_buckets(self, names: Sequence[str]) -> list[BucketInfo | None]:
+        rows = [bucket_row(name) for name in names]
+        values = self._engine.records(rows)
+        return [None if value is None else BUCKET.decode(row, value) for row, value in zip(rows, values, strict=True)]
+
+    def look_up_uploads(self, names: Sequence[tuple[str, str, str]]) -> list[UploadInfo | None]:
+        rows = [upload_row(*name) for name in names]
+        values = self._engine.records(rows)
+        return [None if value is None else UPLOAD.decode(row, value) for row, value in zip(rows, values, strict=True)]
+
+    def buckets(self) -> list[BucketInfo]:
+        start = perf_counter()
+        walk = Walk(self._engine, BUCKETS)
+        found = []
+        while (entry := walk.next()) is not None:
+            found.append(BUCKET.decode(*entry))
+        self._engine.observed("iter", 0, start)
+        return found
+
+    def list_objects(self, bucket: str, query: ListQuery) -> ListPage:
+        start = perf_counter()
+        cursor = ObjectCursor(self._engine, objects_of(bucket), query.prefix)
+        page = ListPage(*list_page(cursor, query.prefix, query.delimiter, query.after, query.limit))
+        self._engine.observed("iter", cursor.nbytes, start)
+        return page
+
+    def list_uploads(self, bucket: str, query: UploadQuery) -> UploadPage:
+        start = perf_counter()
+        cursor = UploadCursor(self._engine, uploads_of(bucket), query.prefix, query.after, query.after_upload)
+        entries, prefixes, truncated, last = list_page(cursor, query.prefix, query.delimiter, query.after, query.limit)
+        uploads = tuple(upload for _, upload in entries)
+        self._engine.observed("iter", cursor.nbytes, start)
+        last_upload = uploads[-1].upload if uploads and uploads[-1].key == last else ""
+        return UploadPage(uploads, prefixes, truncated, last, last_upload)
+
+    def list_parts(self, upload: str, after: int, limit: int) -> PartPage:
+        start = perf_counter()
+        walk = Walk(self._engine, parts_of(upload))
+        walk.seek(part_row(upload, min(after, MAX_PART)) + b"\0")
+        parts: list[PartInfo] = []
+        while (found := walk.next()) is not None and len(parts) < limit:
+            parts.append(PART.decode(*found))
+        self._engine.observed("iter", 0, start)
+        return PartPage(tuple(parts), truncated=found is not None and limit > 0)
+
+    def read(self, rows: Sequence[ChunkRow | InlineRow]) -> list[bytes | memoryview | Exception]:
+        keys = [
+            chunk_row(row.blob, row.number) if isinstance(row, ChunkRow) else inline_row(row.bucket, row.key)
+            for row in rows
+        ]
+        try:
+            values = self._engine.bodies(keys)
+        except CorruptChunk:
+            # One bad block fails the whole read: find out whose it is.
+            return [self._read_one(row, key) for row, key in zip(rows, keys, strict=True)]
+        return [_open_body(row, key, value) for row, key, value in zip(rows, keys, values, strict=True)]
+
+    def _read_one(self, row: ChunkRow | InlineRow, key: bytes) -> memoryview | Exception:
+        try:
+            return _open_body(row, key, self._engine.bodies([key])[0])
+        except CorruptChunk as error:
+            return error
+
+    def begin_blob(self) -> bytes:
+        # The time in front: the rows of blobs written together stand together, and new ones behind all others.
+        return time.time_ns().to_bytes(8, "big") + os.urandom(8)
+
+    def stage(self, blob: bytes, number: int, chunks: Sequence[bytes]) -> None:
+        self._engine.make_room(sum(map(len, chunks)))
+        batch = self._engine.batch()
+        if number == 0:
+            row = unreferenced_row(blob)
+            batch.put(row, COUNT.encode(row, 0))
+        for chunk in chunks:
+            row = chunk_row(blob, number)
+            batch.put_body(row, seal_chunk(row, chunk))
+            number += 1
+            if batch.nbytes >= WRITE_BYTES:
+                self._engine.write(batch, "put")
+        if len(batch):
+            self._engine.write(batch, "put")
+
+    def commit(self, mutations: Sequence[Mutation]) -> list[Outcome]:
+        run = _Commit(self._engine)
+        with self._references:
+            written = run.write(mutations)
+        if written:
+            self._engine.sync()
+        return run.results
+
+    def free(self, blobs: Sequence[bytes]) -> None:
+        with self._references:
+            marks = self._engine.records([unreferenced_row(blob) for blob in blobs])
+            batch = self._engine.batch()
+            for blob, mark in zip(blobs, marks, strict=True):
+                # One that is in use was named by a commit after its owner had given it up.
+                if mark is None:
+                    continue
+                prefix = chunks_of(blob)
+                batch.delete_bodies(prefix, after_prefix(prefix))
+                batch.delete(unreferenced_row(blob))
+            if len(batch):
+                self._engine.write(batch, "delete")
+
+    def _sweep(self) -> int:
+        walk = Walk(self._engine, UNREFERENCED)
+        blobs: list[bytes] = []
+        while (found := walk.next()) is not None:
+            blobs.append(found[0][len(UNREFERENCED) :])
+        for first in range(0, len(blobs), 1000):
+            self.free(blobs[first : first + 1000])
+        return len(blobs)
+
+    def check(self) -> None:
+        self._engine.check()
+
+    def properties(self) -> dict[str, int]:
+        return self._engine.properties()
+
+    def close(self) -> None:
+        self._engine.close()
+
+
+def _open_body(row: ChunkRow | InlineRow, key: bytes, value: bytes | None) -> memoryview | Exception:
+    try:
+        if isinstance(row, ChunkRow):
+            return open_chunk(key, value)
+        return open_inline(key, value, row.inline)
+    except (CorruptChunk, StaleBody) as error:
+        return error
+
+
+class _Commit:
+    """One call of `RocksStore.commit`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._ledger = Ledger(engine, self._write)
+        self._written = 0
+        self.results: list[Outcome] = []
+
+    def write(self, mutations: Sequence[Mutation]) -> bool:
+        """Evaluate the mutations and write what they do. :return: whether there was anything to write."""
+        self._engine.check()
+        full: StoreFull | None = None
+        try:
+            self._engine.make_room(sum(len(it.body) for it in mutations if isinstance(it, PutObject)))
+        except StoreFull as error:
+            full = error
+        ledger = self._ledger
+        ledger.load(row for it in mutations for row in STEPS[type(it)].needs(it))
+        try:
+            for it in mutations:
+                if full is not None and type(it) in GROWING:
+                    self.results.append(full)
+                    continue
+                try:
+                    self.results.append(STEPS[type(it)].do(ledger, it))
+                except (S3Error, CorruptChunk) as error:
+                    # Its traceback leads to everything that this commit has read.
+                    self.results.append(error.with_traceback(None))
+                if ledger.batch.nbytes >= WRITE_BYTES:
+                    ledger.settle()
+            ledger.settle()
+        except (StoreStalled, StoreFull) as error:
+            if not self._written:
+                raise
+            self.results[self._written :] = [error] * (len(mutations) - self._written)
+        return self._written > 0
+
+    def _write(self, batch: Batch) -> None:
+        self._engine.write(batch)
+        self._written = len(self.results)

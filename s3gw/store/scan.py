@@ -1,0 +1,170 @@
+"""Walks over records in order that never hold the interpreter for long.
+
+A deleted row stays in the tree until compaction, and a scan passes it one at a time, in one call that holds the GIL. A
+walk therefore lets a step pass at most `DESERT_STEP` deleted rows. RocksDB answers a longer one with "incomplete" and
+forgets how far it came. So the walk goes on through windows: ranges of keys so narrow that each holds fewer deleted
+rows than a step may pass. A window that proves too wide is narrowed, by bisection on the bits of the key, and each
+window that is crossed makes the next one wider.
+"""
+
+from __future__ import annotations
+
+from rocksdict import RdictIter
+
+from s3gw.model import ObjectInfo, UploadInfo
+from s3gw.store.engine import Engine
+from s3gw.store.keys import after_prefix
+from s3gw.store.records import OBJECT, UPLOAD
+
+DESERT_STEP = 4096
+"""Deleted rows that one step may pass: about half a millisecond."""
+
+_FINEST = 8 * 2048
+"""Bits of a key; no row has a longer one."""
+
+
+class _Windows:
+    """How wide the next window is: 2 to the power of ``-bits``, a row being a binary fraction between 0 and 1.
+
+    Each miss narrows it more than the last one did, each hit widens it more, so that it fits after few of either.
+    """
+
+    def __init__(self) -> None:
+        self._bits = 0
+        self._stride = 0
+
+    def narrow(self) -> bool:
+        """The last window was too wide. False if there is no narrower one."""
+        if self._bits >= _FINEST:
+            return False
+        self._stride = max(1, 2 * self._stride)
+        self._bits = min(_FINEST, self._bits + self._stride)
+        return True
+
+    def widen(self) -> None:
+        """The last window was narrow enough."""
+        self._stride = min(-1, 2 * self._stride)
+        self._bits = max(0, self._bits + self._stride)
+
+    def bound(self, position: bytes) -> bytes:
+        """Where a window that begins at ``position`` ends."""
+        width = max(len(position), (self._bits + 7) // 8)
+        bound = int.from_bytes(position.ljust(width, b"\0"), "big") + (1 << 8 * width - self._bits)
+        if bound >> 8 * width:
+            return b"\xff"
+        return bound.to_bytes(width, "big").rstrip(b"\0")
+
+
+class Walk:
+    """The records whose row starts with ``prefix``, in order."""
+
+    def __init__(self, engine: Engine, prefix: bytes, step: int = DESERT_STEP) -> None:
+        self._engine = engine
+        self._end = after_prefix(prefix)
+        self._step = step
+        self._position = prefix
+        self._bound = self._end
+        self._windows: _Windows | None = None
+        self._iterator: RdictIter | None = None
+        engine.walks.add(self)
+
+    def drop(self) -> None:
+        self._iterator = None
+
+    def seek(self, row: bytes) -> None:
+        """Go to the first record of the walk at or behind ``row``."""
+        self._position = row
+        if self._iterator is None or self._windows is not None:
+            self._windows = None
+            self._open(self._end)
+        else:
+            self._iterator.seek(row)
+
+    def next(self) -> tuple[bytes, bytes] | None:
+        """The record here, None at the end; then advance. :raises StoreFailed: if a row cannot be read."""
+        if self._iterator is None:
+            self._open(self._end)
+        iterator: RdictIter = self._iterator  # type: ignore[assignment]  # open now
+        while not iterator.valid():
+            if not self._cross(iterator):
+                return None
+            iterator = self._iterator  # type: ignore[assignment]
+        row: bytes = iterator.key()
+        value: bytes = iterator.value()
+        self._position = row + b"\0"
+        iterator.next()
+        return row, value
+
+    def _open(self, bound: bytes) -> None:
+        self._bound = bound
+        self._iterator = self._engine.walk(self._position, bound, self._step)
+
+    def _cross(self, iterator: RdictIter) -> bool:
+        """The iterator ends here, or gave up: go on from the next window. False at the end of the walk."""
+        gave_up = self._engine.gave_up(iterator)
+        if gave_up:
+            if self._windows is None:
+                self._windows = _Windows()
+            if not self._windows.narrow():
+                self._iterator = self._engine.walk(self._position, self._bound, 0)
+                return True
+        else:
+            if self._bound == self._end:
+                return False
+            self._windows.widen()  # type: ignore[union-attr]  # there is no other bound without windows
+            self._position = self._bound
+        self._open(min(self._windows.bound(self._position), self._end))  # type: ignore[union-attr]
+        return True
+
+
+class ObjectCursor:
+    """The objects of a bucket by key, for `list_page`.
+
+    :ivar nbytes: of the records read.
+    """
+
+    def __init__(self, engine: Engine, objects: bytes, prefix: str) -> None:
+        self._walk = Walk(engine, objects + prefix.encode())
+        self._objects = objects
+        self._skip = len(objects)
+        self.nbytes = 0
+
+    def seek(self, key: str) -> None:
+        self._walk.seek(self._objects + key.encode())
+
+    def next(self) -> tuple[str, ObjectInfo] | None:
+        """:raises CorruptChunk:"""
+        found = self._walk.next()
+        if found is None:
+            return None
+        row, value = found
+        self.nbytes += len(value)
+        return row[self._skip :].decode(), OBJECT.decode(row, value)
+
+
+class UploadCursor:
+    """The uploads of a bucket by key, then by id, for `list_page`; a key with several uploads comes several times.
+
+    :param after: the key that the page begins behind, and ``after_upload`` the upload of that key, or empty for all.
+    :ivar nbytes: of the records read.
+    """
+
+    def __init__(self, engine: Engine, uploads: bytes, prefix: str, after: str, after_upload: str) -> None:
+        self._walk = Walk(engine, uploads + prefix.encode())
+        self._uploads = uploads
+        self._behind = after + "\0"
+        # The ids of a key's uploads follow the key and a NUL.
+        self._row = f"{after}\0{after_upload}\0" if after_upload else after + "\1"
+        self.nbytes = 0
+
+    def seek(self, key: str) -> None:
+        self._walk.seek(self._uploads + (self._row if key == self._behind else key).encode())
+
+    def next(self) -> tuple[str, UploadInfo] | None:
+        """:raises CorruptChunk:"""
+        found = self._walk.next()
+        if found is None:
+            return None
+        self.nbytes += len(found[1])
+        upload = UPLOAD.decode(*found)
+        return upload.key, upload

@@ -1,0 +1,276 @@
+"""The bodies of both directions: `RequestBody`, an upload as it is read, and `BodySender`, an answer as it is sent.
+
+An upload: the channel pushes pieces in and, when a read of the socket has been taken apart, wakes whoever waits.
+
+| body                       | ``read()``                                         | the transport                            |
+|----------------------------|----------------------------------------------------|------------------------------------------|
+| has pieces                 | all of them, at once                               | paused above a window, resumed by a read |
+| has none                   | waits; the first time, ``100 Continue`` goes out   | reads                                    |
+| is complete, and all taken | ``[]``                                             |                                          |
+| has failed                 | raises what went wrong; pieces not taken are gone  |                                          |
+
+An answer: at most one ``source.read()`` is outstanding, and it is begun while the transport still drains what the one
+before it brought, so a connection holds one window beside the buffer of the transport.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Generator, Sequence
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer
+from zope.interface import implementer
+
+Buffer = bytes | memoryview
+"""What an answer is made of."""
+
+
+class ClientDisconnected(Exception):
+    """The client went away; nobody is left to answer."""
+
+
+class BodySource(Protocol):
+    """Bytes of an answer, window by window."""
+
+    def read(self) -> Awaitable[Sequence[Buffer]]:
+        """The next window; empty at the end. One read at a time."""
+
+    def close(self) -> None:
+        """Nothing more will be read."""
+
+
+class BodyOwner(Protocol):
+    """What a `RequestBody` asks of the connection that it arrives on."""
+
+    def body_awaited(self, body: RequestBody, send_continue: bool) -> None:
+        """Somebody waits for the next piece: begin the stall timer; first send ``100 Continue`` if told so."""
+
+    def body_taken(self) -> None:
+        """A full body was emptied: there is room again."""
+
+
+class _Taken:
+    """An awaitable that has its result already; a fired Deferred costs several times more."""
+
+    __slots__ = ("_error", "_pieces")
+
+    def __init__(self, pieces: list[bytes], error: Exception | None = None) -> None:
+        self._pieces = pieces
+        self._error = error
+
+    def __await__(self) -> Generator[None, None, list[bytes]]:
+        if self._error is not None:
+            raise self._error
+        return self._pieces
+        yield  # which makes this a generator
+
+
+_END = _Taken([])
+
+
+class RequestBody:
+    """The body of one request, transfer coding removed.
+
+    :ivar length: Content-Length; None when the body is chunked; 0 without a body.
+    :ivar received: bytes that arrived so far.
+    :ivar buffered: of these, bytes that nobody has taken yet.
+    :ivar complete: the last byte has arrived.
+    """
+
+    __slots__ = (
+        "_discarding",
+        "_error",
+        "_owner",
+        "_pieces",
+        "_waiter",
+        "_window",
+        "buffered",
+        "complete",
+        "expects_continue",
+        "length",
+        "received",
+    )
+
+    def __init__(self, owner: BodyOwner | None, length: int | None, window: int, expects_continue: bool) -> None:
+        self._owner = owner
+        self._window = window
+        self._pieces: list[bytes] = []
+        self._waiter: Deferred[list[bytes]] | None = None
+        self._error: Exception | None = None
+        self._discarding = False
+        self.length = length
+        self.received = 0
+        self.buffered = 0
+        self.complete = length == 0
+        self.expects_continue = expects_continue
+
+    def read(self) -> Awaitable[list[bytes]]:
+        """All the pieces that have arrived, waiting for the next if there are none; ``[]`` at the end of the body.
+
+        One read at a time. The awaitable raises:
+
+        :raises IncompleteBody: the client ended its side of the connection early.
+        :raises RequestTimeout: nothing came for too long.
+        :raises BadRequest: the chunked coding is malformed.
+        :raises ClientDisconnected: the connection was lost.
+        """
+        if self._pieces:
+            pieces = self._pieces
+            self._pieces = []
+            full = self.buffered > self._window
+            self.buffered = 0
+            if full and self._owner is not None:
+                self._owner.body_taken()
+            return _Taken(pieces)
+        if self._error is not None:
+            return _Taken([], self._error)
+        if self.complete or self._owner is None:
+            return _END
+        if self._waiter is not None:
+            raise RuntimeError("the body is being read already")
+        waiter = self._waiter = Deferred(self._abandon)
+        ask, self.expects_continue = self.expects_continue, False
+        self._owner.body_awaited(self, ask)
+        return waiter
+
+    def take(self) -> list[bytes] | None:
+        """The whole body if it has arrived and nothing of it was read, so that nobody need wait; else None."""
+        if not self.complete or self._error is not None or self.buffered != self.received:
+            return None
+        pieces, self._pieces, self.buffered = self._pieces, [], 0
+        return pieces
+
+    @property
+    def failed(self) -> bool:
+        """It will never be complete."""
+        return self._error is not None
+
+    @property
+    def error(self) -> Exception | None:
+        """Why it will never be complete."""
+        return self._error
+
+    @property
+    def waiting(self) -> bool:
+        """Somebody waits for the next piece."""
+        return self._waiter is not None
+
+    @property
+    def full(self) -> bool:
+        """More than a window is held unread: the transport should pause."""
+        return self.buffered > self._window
+
+    def _abandon(self, waiter: Deferred[list[bytes]]) -> None:
+        self._waiter = None
+
+    def push(self, piece: bytes) -> None:
+        """A piece has arrived. Nobody is woken yet."""
+        size = len(piece)
+        self.received += size
+        self.expects_continue = False
+        if not self._discarding:
+            self._pieces.append(piece)
+            self.buffered += size
+
+    def finish(self) -> None:
+        """The last byte has arrived. Nobody is woken yet."""
+        self.complete = True
+
+    def wake(self) -> None:
+        """Hand what has arrived to whoever waits for it."""
+        if self._waiter is not None and (self._pieces or self.complete):
+            waiter, self._waiter = self._waiter, None
+            pieces, self._pieces, self.buffered = self._pieces, [], 0
+            waiter.callback(pieces)
+
+    def fail(self, error: Exception) -> None:
+        """The rest will not come. Does nothing to a complete body."""
+        if self.complete or self._error is not None:
+            return
+        self._error = error
+        self._pieces, self.buffered = [], 0
+        if self._waiter is not None:
+            waiter, self._waiter = self._waiter, None
+            waiter.errback(error)
+
+    def discard(self) -> None:
+        """Nobody will read the rest: drop it as it comes."""
+        self._discarding = True
+        self._pieces, self.buffered = [], 0
+
+
+NO_BODY = RequestBody(None, 0, 0, False)
+"""The body of a request that has none. One for all: nothing can be pushed into it."""
+
+
+class MemorySource:
+    """A body that is in memory already, cut into windows."""
+
+    def __init__(self, body: bytes, window: int) -> None:
+        self._body = memoryview(body)
+        self._window = window
+
+    async def read(self) -> Sequence[Buffer]:
+        """The next window."""
+        piece, self._body = self._body[: self._window], self._body[self._window :]
+        return (piece,) if piece else ()
+
+    def close(self) -> None:
+        """Let go of the memory."""
+        self._body = memoryview(b"")
+
+
+class SenderOutlet(Protocol):
+    """Where a `BodySender` puts its bytes."""
+
+    def write(self, data: bytes) -> None:
+        """Hand bytes to the transport, which may pause the sender from within."""
+
+
+@implementer(IPushProducer)
+class BodySender:
+    """Copies a source to the transport, as fast as the client reads.
+
+    :param remaining: bytes of Content-Length that are still to come.
+    """
+
+    __slots__ = ("_outlet", "_resumed", "_source", "paused", "remaining")
+
+    def __init__(self, outlet: SenderOutlet, source: BodySource, remaining: int) -> None:
+        self._outlet = outlet
+        self._source = source
+        self._resumed: Deferred[None] | None = None
+        self.paused = False
+        self.remaining = remaining
+
+    async def run(self) -> None:
+        """Send everything.
+
+        :raises EOFError: the source has less, or more, than Content-Length promised.
+        :raises Exception: whatever the source raised.
+        """
+        while self.remaining:
+            pieces = await self._source.read()
+            window = b"".join(pieces)
+            if not 0 < len(window) <= self.remaining:
+                raise EOFError(f"a body ended {self.remaining} bytes off its Content-Length")
+            if self.paused:
+                self._resumed = Deferred()
+                await self._resumed
+            self.remaining -= len(window)
+            self._outlet.write(window)
+
+    def pauseProducing(self) -> None:
+        """The transport holds all it wants to."""
+        self.paused = True
+
+    def stopProducing(self) -> None:
+        """The connection is gone: whoever awaits `run` cancels it."""
+
+    def resumeProducing(self) -> None:
+        """The transport has room."""
+        self.paused = False
+        if self._resumed is not None:
+            resumed, self._resumed = self._resumed, None
+            resumed.callback(None)

@@ -1,0 +1,515 @@
+"""`S3Channel`: one HTTP/1.1 connection. Order, backpressure, timers and the way it ends.
+
+The bytes are taken apart in `web.framing`; a request is answered in `web.request`. What is left is the conversation:
+
+| state       | what goes on                                   | deadline                      | when it passes          |
+|-------------|------------------------------------------------|-------------------------------|-------------------------|
+| idle        | nothing of a request has come                  | keep_alive (new: header_read) | close                   |
+| head        | a head is arriving                             | header_read                   | RequestTimeout, close   |
+| serving     | one request is served; the next ones wait      |                               |                         |
+| - reading   | somebody waits for a piece of its body         | body_stall                    | its body fails          |
+| - sending   | the client has not read what was written       | response_stall                | abort                   |
+| - settling  | the rest of an unread body comes and goes      | linger                        | answer, then linger     |
+| lingering   | the answer is written, the client still sends  | linger                        | close                   |
+| closing     | the transport drains                           | response_stall                | abort                   |
+
+Requests that were pipelined in one read wait their turn, the transport paused; bytes that come all the same (TLS has
+decrypted them already) are held as they are, up to `HELD_BYTES`.
+
+Towards `twisted.web.server.Request` the channel is what `twisted.web._http2.H2Stream` is, so a stock Resource works.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import (
+    IAddress,
+    IConsumer,
+    IDelayedCall,
+    IHalfCloseableProtocol,
+    IPullProducer,
+    IPushProducer,
+    IReactorTime,
+    ISSLTransport,
+    ITCPTransport,
+    ITransport,
+)
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from twisted.web.http_headers import Headers
+from zope.interface import implementer
+
+from s3gw.errors import IncompleteBody, RequestTimeout, S3Error, SlowDown
+from s3gw.web.body import RequestBody
+from s3gw.web.framing import Framing
+from s3gw.web.request import S3Request
+
+if TYPE_CHECKING:
+    from s3gw.web.site import GatewaySite
+
+HELD_BYTES = 256 * 1024
+"""What may arrive while the transport is paused; one read of the socket decrypts to 64 KiB."""
+
+TURN = 16
+"""Pipelined requests begun before the reactor gets its turn."""
+
+NEVER = float("inf")
+
+CLOSE = "Connection: close\r\n"
+KEEP_ALIVE = "Connection: keep-alive\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@implementer(ITransport, IConsumer, IPushProducer, IHalfCloseableProtocol)
+class S3Channel(Protocol):
+    """The server's side of one connection.
+
+    :ivar site: the factory.
+    :ivar secure: whether it is over TLS.
+    :ivar deadline: when `expired` is to be called, in seconds of the site's clock.
+    :ivar admitted: it counts among `Limits.max_connections`.
+    """
+
+    def __init__(self, site: GatewaySite) -> None:
+        self.site = site
+        self.limits = site.limits
+        self.secure = False
+        self.deadline = NEVER
+        self.admitted = False
+        self._expire: Callable[[S3Channel], None] = S3Channel._close
+        self._framing = Framing(self, site.limits, site.clock.seconds)
+        self._current: S3Request | None = None
+        self._queue: deque[S3Request] = deque()
+        self._held: list[bytes] = []
+        self._paused = False  # the transport does not read
+        self._full = False  # the transport holds all it wants to
+        self._advancing = False
+        self._registered = False  # with the transport, as the producer of answers
+        self._half_closed = False
+        self._last = False  # the answer that is being given is the last one
+        self._ending = False  # it was given
+        self._since = 0.0  # when the latest answer ended
+        self._dropped = 0
+        self._producer: IPushProducer | None = None
+        self._settled: Deferred[None] | None = None
+
+    # From the transport.
+
+    def connectionMade(self) -> None:
+        """A client has connected."""
+        transport = self.transport
+        self.secure = ISSLTransport.providedBy(transport)
+        if ITCPTransport.providedBy(transport):
+            transport.setTcpNoDelay(True)
+        transport.registerProducer(self, True)
+        self._registered = True
+        self.site.connection_opened(self)
+        self._arm(self.limits.header_read, S3Channel._close)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Bytes of requests."""
+        if self._ending:
+            self._drop(data)
+        elif self._paused:
+            self._hold(data)
+        else:
+            self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        self._framing.feed(data)
+        current = self._current
+        if current is None:
+            self._advance()
+            return
+        body = current.body
+        if body.waiting:
+            if body.buffered or body.complete:
+                self.deadline = NEVER
+                body.wake()
+        elif self._settled is not None and (body.complete or body.failed):
+            self._settle()
+        if self._queue or body.full:
+            self._pause()
+
+    def _hold(self, data: bytes) -> None:
+        self._held.append(data)
+        if sum(map(len, self._held)) > HELD_BYTES:
+            self.abortConnection()
+
+    def _drop(self, data: bytes) -> None:
+        """Read on after the last answer, so that the client gets to read it; but not for ever."""
+        self._dropped += len(data)
+        if self._dropped > self.limits.linger_bytes:
+            self._pause()
+
+    def readConnectionLost(self) -> None:
+        """The client will send no more, but may well want its answers."""
+        self._half_closed = True
+        framing = self._framing
+        if self._ending:
+            self._close()
+        elif framing.body is not None or framing.in_head:
+            framing.fail(IncompleteBody())
+            if self._settled is not None:
+                self._settle()
+        if self._current is None and not self._ending:
+            self._advance()
+
+    def writeConnectionLost(self) -> None:
+        """We never close our side alone."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The connection is over."""
+        self._ending = True
+        self.deadline = NEVER
+        self._held.clear()
+        self._queue.clear()
+        self._producer = self._settled = None
+        self._framing.close()
+        request, self._current = self._current, None
+        if request is not None:
+            request.connectionLost(reason)
+            self.site.request_ended(request)
+        self.site.connection_closed(self)
+
+    # From the framing, and from the body that is read.
+
+    def head_received(
+        self,
+        method: bytes,
+        target: bytes,
+        version: bytes,
+        headers: dict[str, str],
+        body: RequestBody,
+        keep_alive: bool,
+        error: S3Error | None,
+    ) -> None:
+        """Queue a request: it is begun when the read has been taken apart, so that a small body is there with it."""
+        arrived = self._framing.arrived
+        self._queue.append(S3Request(self, method, target, version, headers, body, keep_alive, arrived, error))
+
+    def body_awaited(self, body: RequestBody, send_continue: bool) -> None:
+        """Somebody waits for a piece of the body."""
+        if send_continue:
+            self.transport.write(CONTINUE)
+        self._arm(self.limits.body_stall, S3Channel._body_stalled)
+
+    def body_taken(self) -> None:
+        """There is room for more of the body."""
+        self._resume()
+
+    # The turn of requests.
+
+    def _advance(self) -> None:
+        """Begin the requests that are due, without recursion; then see what is left to wait for."""
+        if self._advancing:
+            return
+        self._advancing = True
+        turn = TURN
+        while self._queue and self._current is None and not self._ending:
+            if not turn:
+                self.site.clock.callLater(0, self._advance)
+                break
+            turn -= 1
+            self._begin(self._queue.popleft())
+        self._advancing = False
+        if self._ending:
+            return
+        current = self._current
+        if self._queue or (current is not None and current.body.full):
+            self._pause()
+        elif self._paused:
+            self._resume()
+        if self._current is None and not self._queue and not self._ending:
+            self._rest()
+
+    def _begin(self, request: S3Request) -> None:
+        self._current = request
+        self.deadline = NEVER
+        site = self.site
+        site.requests_in_flight += 1
+        if not self.admitted and not site.admits(self) and request.refusal is None:
+            request.refusal = SlowDown()
+            request.keep_alive = False
+        elif request.body.failed:  # nobody has begun to serve it, so nobody need
+            request.refusal = request.body.error
+        request.process()
+
+    def _rest(self) -> None:
+        """No request is left to begin: wait for one, or close."""
+        framing, limits = self._framing, self.limits
+        if framing.ended or self._half_closed:
+            self._close()
+        elif self._full:
+            pass  # the client has yet to read the last answer: that deadline stays
+        elif framing.body is not None:
+            self._arm(limits.body_stall, S3Channel._close)
+        elif framing.in_head:
+            self.deadline = max(framing.arrived, self._since) + limits.header_read
+            self._expire = S3Channel._head_stalled
+        elif self.site.draining:
+            self._close()
+        else:
+            self._arm(limits.keep_alive, S3Channel._close)
+
+    def settle(self, request: S3Request) -> Deferred[None] | None:
+        """Decide what becomes of a body that nobody will read; see `web.request`.
+
+        :return: None if the answer may go out at once; else it fires when it may."""
+        body = request.body
+        body.discard()
+        self._resume()
+        if body.complete or not request.keep_alive or self.site.draining or not self._droppable(body):
+            return None
+        self._settled = Deferred()
+        self._arm(self.limits.linger, S3Channel._unsettled)
+        return self._settled
+
+    def _droppable(self, body: RequestBody) -> bool:
+        if body.expects_continue or body.failed or body.length is None:
+            return False
+        return body.length - body.received <= self.limits.drop
+
+    def _settle(self) -> None:
+        settled, self._settled = self._settled, None
+        self.deadline = NEVER
+        if settled is not None:
+            settled.callback(None)
+
+    def connection_header(self, request: S3Request) -> str:
+        """The Connection header of an answer, which says whether it is the last one."""
+        if (
+            not request.keep_alive
+            or self.site.draining
+            or (self._half_closed and not self._queue)
+            or not (request.body.complete or self._droppable(request.body))
+        ):
+            self._last = True
+            return CLOSE
+        return "" if request.clientproto == b"HTTP/1.1" else KEEP_ALIVE
+
+    def requestDone(self, request: S3Request) -> None:
+        """An answer was handed to the transport, whole."""
+        self._current = None
+        request.cut = False
+        if request.startedWriting:
+            request.bytes_sent = request.sentLength
+        self.site.request_ended(request)
+        if self._ending:
+            return
+        self._since = self.site.now
+        if not self._last:
+            if not request.body.complete:
+                request.body.discard()
+            self._advance()
+        elif request.body.complete and request.refusal is None:
+            self._close()
+        else:
+            self._linger()
+
+    # The end.
+
+    def _linger(self) -> None:
+        """The client may still be sending: closing now would reset the connection before it has read the answer."""
+        self._ending = True
+        self._unregister()
+        self._held.clear()
+        self._queue.clear()
+        self._framing.ended = True
+        self._arm(self.limits.linger, S3Channel._close)
+        if self._half_closed:
+            self._close()
+        elif self._paused:
+            self._paused = False
+            self.transport.resumeProducing()
+
+    def _close(self) -> None:
+        """Close when everything is written, or abort when the client does not read it."""
+        self._ending = True
+        self._unregister()
+        self._queue.clear()
+        self._arm(self.limits.response_stall, S3Channel.abortConnection)
+        self.transport.loseConnection()
+
+    def loseConnection(self) -> None:
+        """Close when everything is written."""
+        if not self._ending:
+            self._close()
+
+    def abortConnection(self) -> None:
+        """Close at once, whatever is not written."""
+        self._ending = True
+        self.deadline = NEVER
+        self._unregister()
+        self.transport.abortConnection()
+
+    def drain(self) -> None:
+        """Close if nothing is going on."""
+        framing = self._framing
+        idle = self._current is None and not self._queue and not self._held
+        if idle and not self._ending and not framing.in_head and framing.body is None:
+            self._close()
+
+    # Timers.
+
+    def _arm(self, seconds: float, expire: Callable[[S3Channel], None]) -> None:
+        self.deadline = self.site.now + seconds
+        self._expire = expire
+
+    def expired(self) -> None:
+        """The deadline has passed."""
+        self.deadline = NEVER
+        self._expire(self)
+
+    def _head_stalled(self) -> None:
+        self._framing.fail(RequestTimeout())
+        self._advance()
+
+    def _body_stalled(self) -> None:
+        if self._current is not None:
+            self._current.body.fail(RequestTimeout())
+
+    def _unsettled(self) -> None:
+        if self._current is not None:
+            self._current.body.fail(RequestTimeout())
+        self._settle()
+
+    # Backpressure of requests.
+
+    def _pause(self) -> None:
+        if not self._paused:
+            self._paused = True
+            self.transport.pauseProducing()
+
+    def _resume(self) -> None:
+        if not self._paused or self._queue or (self._current is not None and self._current.body.full):
+            return
+        self._paused = False
+        if self._held:
+            data = b"".join(self._held)
+            self._held.clear()
+            self._take(data)
+        if not self._paused and not self._ending:
+            self.transport.resumeProducing()
+
+    # Backpressure of answers: a producer to the transport, a consumer to the request.
+
+    def pauseProducing(self) -> None:
+        """The transport holds all it wants to."""
+        self._full = True
+        self._arm(self.limits.response_stall, S3Channel.abortConnection)
+        if self._producer is not None:
+            self._producer.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """The transport has written everything."""
+        self._full = False
+        self.deadline = NEVER
+        if self._producer is not None:
+            self._producer.resumeProducing()
+        elif self._current is None and not self._ending:
+            self._rest()
+
+    def stopProducing(self) -> None:
+        """The transport is gone."""
+        if self._producer is not None:
+            self._producer.stopProducing()
+
+    def registerProducer(self, producer: IPushProducer | IPullProducer, streaming: bool) -> None:
+        """Let a producer of the current answer know when to pause; a pull producer is pulled as long as there is room."""
+        if self._producer is not None:
+            raise RuntimeError("this answer has a producer")
+        if streaming:
+            self._producer = producer
+            if self._full:
+                producer.pauseProducing()
+        else:
+            self._producer = puller = Puller(producer, self.site.clock)
+            if not self._full:
+                puller.resumeProducing()
+
+    def unregisterProducer(self) -> None:
+        """The producer of the current answer is done."""
+        producer, self._producer = self._producer, None
+        if isinstance(producer, Puller):
+            producer.pauseProducing()
+
+    def _unregister(self) -> None:
+        # A transport waits for a producer that is registered before it closes.
+        if self._registered:
+            self._registered = False
+            self.transport.unregisterProducer()
+
+    def write(self, data: bytes) -> None:
+        """Write a piece of the current answer."""
+        if not self._ending:
+            self.transport.write(data)
+
+    def writeSequence(self, iovec: Iterable[bytes]) -> None:
+        """Write pieces of the current answer."""
+        if not self._ending:
+            self.transport.writeSequence(list(iovec))
+
+    # What else twisted.web.http.Request asks of its channel.
+
+    def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Headers) -> None:
+        """Write the head of a stock Resource's answer."""
+        request = self._current
+        if request is None:
+            return
+        if version != b"HTTP/1.1" and not headers.hasHeader(b"content-length"):
+            self._last = True
+            request.keep_alive = False  # only the end of the connection tells the end of this body
+        for ours in (b"date", b"server", b"connection"):
+            headers.removeHeader(ours)
+        lines = [name + b": " + value for name, values in headers.getAllRawHeaders() for value in values]
+        common = (
+            f"{self.site.common_headers}x-amz-request-id: {request.request_id}\r\n{self.connection_header(request)}"
+        )
+        self.write(b"\r\n".join([b"HTTP/1.1 %b %b" % (code, reason), common.encode("latin-1")[:-2], *lines, b"", b""]))
+
+    def getPeer(self) -> IAddress:
+        """The client's address."""
+        return self.transport.getPeer()
+
+    def getHost(self) -> IAddress:
+        """Our address."""
+        return self.transport.getHost()
+
+    def isSecure(self) -> bool:
+        """Whether the connection is over TLS."""
+        return self.secure
+
+
+@implementer(IPushProducer)
+class Puller:
+    """Makes a push producer of a pull producer: asks for more in each turn of the reactor, unless paused."""
+
+    def __init__(self, producer: IPullProducer, clock: IReactorTime) -> None:
+        self._producer = producer
+        self._clock = clock
+        self._call: IDelayedCall | None = None
+
+    def resumeProducing(self) -> None:
+        """Go on asking."""
+        if self._call is None:
+            self._call = self._clock.callLater(0, self._pull)
+
+    def pauseProducing(self) -> None:
+        """Ask no more."""
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+
+    def stopProducing(self) -> None:
+        """Nobody will read the rest."""
+        self.pauseProducing()
+        self._producer.stopProducing()
+
+    def _pull(self) -> None:
+        self._call = self._clock.callLater(0, self._pull)
+        self._producer.resumeProducing()

@@ -1,0 +1,114 @@
+"""Lanes: many small jobs, few thread calls.
+
+A hand-over to a thread costs more than most store operations. So requests do not each get one: they join a lane, which
+has at most one batch in the thread pool and takes what is waiting when it is free. An idle lane answers at once; a busy
+one shares each hand-over among all that came meanwhile.
+
+            ask ── waiting ──┐ free: take a batch            ┌── Deferreds fire, in order
+            ask ── waiting ──┼──────────► work([job, ...]) ──┼──►
+            ask ── waiting ──┘   one thread, one batch       └── the next batch is already on its way
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+HandOver = Callable[[Callable[[], Any]], "Deferred[Any]"]
+"""Runs a function in another thread: `deferToThreadPool` with its first arguments, or `defer.execute` in tests."""
+
+
+class Lane(Generic[Job, Result]):
+    """One queue of jobs and the function that does a batch of them. Lives in the reactor thread.
+
+    :param work: takes the jobs of a batch and returns as many results, in order; a result that is an exception fails
+        that job alone, one that is raised fails the batch.
+    :param most: the largest weight of a batch; one job is always taken.
+    :param weigh: the weight of a job.
+    """
+
+    def __init__(
+        self,
+        hand_over: HandOver,
+        work: Callable[[list[Job]], Sequence[Result | Exception]],
+        *,
+        most: int = 256,
+        weigh: Callable[[Job], int] = lambda job: 1,
+    ) -> None:
+        self._hand_over = hand_over
+        self._work = work
+        self._most = most
+        self._weigh = weigh
+        self._waiting: deque[tuple[Job, Deferred[Result]]] = deque()
+        self._settled: list[Deferred[None]] = []
+        self.busy = False
+
+    def ask(self, job: Job) -> Deferred[Result]:
+        """Queue a job; its Deferred fires with its result."""
+        answer: Deferred[Result] = Deferred()
+        self._waiting.append((job, answer))
+        if not self.busy:
+            self._start()
+        return answer
+
+    def settled(self) -> Deferred[None]:
+        """Fires when the batch that is in the pool now has been answered; at once when there is none."""
+        waiting: Deferred[None] = Deferred()
+        if self.busy:
+            self._settled.append(waiting)
+        else:
+            waiting.callback(None)
+        return waiting
+
+    def _start(self) -> None:
+        batch = [self._waiting.popleft()]
+        weight = self._weigh(batch[0][0])
+        while self._waiting:
+            weight += self._weigh(self._waiting[0][0])
+            if weight > self._most:
+                break
+            batch.append(self._waiting.popleft())
+        self.busy = True
+        jobs = [job for job, _ in batch]
+        self.begun(jobs)
+        self._hand_over(lambda: self._work(jobs)).addCallbacks(
+            self._done, self._failed, callbackArgs=(batch,), errbackArgs=(batch,)
+        )
+
+    def begun(self, jobs: Sequence[Job]) -> None:
+        """Called before a batch goes to the pool."""
+
+    def ended(self) -> None:
+        """Called when a batch is back, before anybody hears of it and before the next begins."""
+
+    def _done(self, results: Sequence[Result | Exception], batch: list[tuple[Job, Deferred[Result]]]) -> None:
+        settled = self._next()
+        for (_, answer), result in zip(batch, results, strict=True):
+            if isinstance(result, Exception):
+                answer.errback(result)
+            else:
+                answer.callback(result)
+        for waiting in settled:
+            waiting.callback(None)
+
+    def _failed(self, failure: Failure, batch: list[tuple[Job, Deferred[Result]]]) -> None:
+        settled = self._next()
+        for _, answer in batch:
+            answer.errback(failure)
+        for waiting in settled:
+            waiting.errback(failure)
+
+    def _next(self) -> list[Deferred[None]]:
+        settled, self._settled = self._settled, []
+        self.busy = False
+        self.ended()
+        if self._waiting:
+            self._start()
+        return settled

@@ -1,0 +1,423 @@
+"""`S3Request`: one request of the wire, and the two ways to answer it.
+
+`S3Request.respond` sends a whole answer in one write; `S3Request.stream` sends a head and then a `BodySource`. A stock
+Twisted Resource may use ``setHeader``, ``write``, ``finish`` and the rest instead: what these need (``requestHeaders``,
+``args``, ``prepath``, ...) comes into being when it is first asked for, so our own path does not pay for it.
+
+Answering while a body is still arriving follows one rule. `S3Channel.settle` decides, before a byte is written:
+
+| the rest of the body                          | the answer                          | the connection                   |
+|-----------------------------------------------|-------------------------------------|----------------------------------|
+| none                                          | at once                             | goes on                          |
+| the client waits for ``100 Continue``         | at once, and never a 100            | ends                             |
+| at most `Limits.drop` bytes by Content-Length | when they have come and are dropped | goes on                          |
+| longer, chunked, malformed, or never to come  | at once                             | ends after lingering for a while |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from http import HTTPStatus
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web import server
+from twisted.web.http import parse_qs, unquote
+from twisted.web.http_headers import Headers
+
+from s3gw.errors import InternalError, S3Error
+from s3gw.s3.head import RequestHead
+from s3gw.web.body import BodySender, BodySource, Buffer, ClientDisconnected, MemorySource, RequestBody
+
+if TYPE_CHECKING:
+    from s3gw.web.channel import S3Channel
+
+_log = Logger()
+
+STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
+BODILESS = frozenset({204, 304})
+METHODS = {name.encode(): name for name in ("GET", "PUT", "HEAD", "POST", "DELETE", "OPTIONS")}
+ALLOWED = "GET, HEAD, PUT, POST, DELETE, OPTIONS"
+
+ONE_WRITE = 1024 * 1024
+"""A longer body that is in memory goes out window by window, so that a slow reader of it can be told from a dead one."""
+
+
+def header_lines(headers: Sequence[tuple[str, str]]) -> tuple[str, int | None]:
+    """The lines of a header section without Content-Length, and the value of that.
+
+    :raises ValueError: a name or value would break out of its line.
+    """
+    length = None
+    count = 0
+    text = ""
+    for name, value in headers:
+        if len(name) == 14 and name.lower() == "content-length":
+            length = int(value)
+        else:
+            text += f"{name}: {value}\r\n"
+            count += 1
+    if text.count("\n") != count or text.count("\r") != count or "\0" in text:
+        raise ValueError(f"a response header holds a line break or NUL: {text!r}")
+    return text, length
+
+
+class S3Request(server.Request):
+    """A request whose head is complete; its body may still be arriving.
+
+    :ivar head: method, target and headers, as text.
+    :ivar body: the body, to be read once.
+    :ivar request_id: 16 upper-case hexadecimal digits, unique.
+    :ivar arrived: when the first byte of the request came, in seconds of the site's clock.
+    :ivar code: status of the answer.
+    :ivar bytes_sent: bytes of body sent, without framing, as in AWS's access log.
+    :ivar cut: the answer did not reach its end, or there was none.
+    :ivar started: bytes of the answer were written; another answer is no longer possible.
+    :ivar operation: and ``bucket``, ``key``, ``user``, ``error_code``: notes for the access log, by whoever knows.
+    """
+
+    defaultContentType = None
+    notifications: Sequence[Deferred[None]] = ()  # a list from the first `notifyFinish` on
+    queued = False
+    cut = True
+    bytes_sent = 0
+    operation = ""
+    bucket = ""
+    key = ""
+    user = ""
+    error_code = ""
+    _on_disconnect: Sequence[Callable[[], object]] = ()
+    _answered = False
+    _sending: Deferred[None] | None = None
+
+    def __init__(
+        self,
+        channel: S3Channel,
+        method: bytes,
+        target: bytes,
+        version: bytes,
+        headers: dict[str, str],
+        body: RequestBody,
+        keep_alive: bool,
+        arrived: float,
+        refusal: S3Error | None,
+    ) -> None:
+        # Not the base's: it makes two Headers and asks for addresses, whether they are used or not.
+        self.channel: S3Channel | None = channel
+        self.site = site = channel.site
+        self.transport = channel.transport
+        self.method = method
+        self.uri = target
+        self.clientproto = version
+        self.body = body
+        self.keep_alive = keep_alive
+        self.arrived = arrived
+        self.refusal = refusal
+        self.request_id = site.next_request_id()
+        self.head = RequestHead(
+            METHODS.get(method) or method.decode("latin-1"),
+            target.decode("latin-1"),
+            headers,
+            secure=channel.secure,
+        )
+
+    # What a stock Resource may ask for, made when it does.
+
+    @cached_property
+    def client(self) -> IAddress:
+        """The client's address."""
+        return self.transport.getPeer()
+
+    @cached_property
+    def host(self) -> IAddress:
+        """Our address."""
+        return self.transport.getHost()
+
+    @cached_property
+    def requestHeaders(self) -> Headers:
+        """The request's headers, Twisted's way."""
+        headers = Headers()
+        for name, value in self.head.headers.items():
+            headers.addRawHeader(name.encode("latin-1"), value.encode("latin-1"))
+        return headers
+
+    @cached_property
+    def responseHeaders(self) -> Headers:
+        """The headers of the answer, for those who do not `respond`."""
+        return Headers()
+
+    @cached_property
+    def cookies(self) -> list[bytes]:
+        """Cookies to set."""
+        return []
+
+    @cached_property
+    def received_cookies(self) -> dict[bytes, bytes]:
+        """Cookies received."""
+        cookies: dict[bytes, bytes] = {}
+        for cookie in self.head.headers.get("cookie", "").encode("latin-1").split(b";"):
+            name, separator, value = cookie.lstrip().partition(b"=")
+            if separator:
+                cookies[name] = value
+        return cookies
+
+    @cached_property
+    def path(self) -> bytes:
+        """The target without its query."""
+        return self.uri.partition(b"?")[0]
+
+    @cached_property
+    def args(self) -> dict[bytes, list[bytes]]:
+        """The query, Twisted's way; `RequestHead.query` loses nothing."""
+        return parse_qs(self.uri.partition(b"?")[2], True)
+
+    @cached_property
+    def prepath(self) -> list[bytes]:
+        """Segments of the path that led to the resource."""
+        return []
+
+    @cached_property
+    def postpath(self) -> list[bytes]:
+        """Segments of the path that are left, decoded."""
+        return [unquote(segment) for segment in self.path[1:].split(b"/")]
+
+    @cached_property
+    def content(self) -> BytesIO | None:
+        """The body as a file, if it had arrived when this was first asked for; else None, and `body` is the way."""
+        pieces = self.body.take()
+        return None if pieces is None else BytesIO(b"".join(pieces))
+
+    @cached_property
+    def _adapterCache(self) -> dict[str, object]:
+        return {}  # which Componentized's own __init__ would have made
+
+    # What is known of it.
+
+    @property
+    def peer(self) -> str:
+        """The client's address as text."""
+        return str(getattr(self.client, "host", self.client))
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes of body received, transfer coding removed."""
+        return self.body.received
+
+    @property
+    def started(self) -> bool:
+        """Whether the answer has begun."""
+        return self._answered or bool(self.startedWriting)
+
+    @property
+    def gone(self) -> bool:
+        """Whether the client went away before the answer ended."""
+        return self._disconnected
+
+    def on_disconnect(self, callback: Callable[[], object]) -> None:
+        """Call back once if the client goes away before the answer ended; at once if it has gone already."""
+        if self._disconnected:
+            callback()
+        elif isinstance(self._on_disconnect, list):
+            self._on_disconnect.append(callback)
+        else:
+            self._on_disconnect = [callback]
+
+    def notifyFinish(self) -> Deferred[None]:
+        """A Deferred that fires when the answer ended, or fails when the client goes away before that.
+
+        Unlike Twisted's, it fails at once when the client has gone already."""
+        notification: Deferred[None] = Deferred()
+        if self._disconnected:
+            notification.errback(ClientDisconnected())
+        else:
+            self.notifications = [*self.notifications, notification]
+        return notification
+
+    # From the channel.
+
+    def process(self) -> None:
+        """Find the resource and let it render."""
+        if self.refusal is not None:
+            self.refuse(self.refusal)
+        elif self.uri == b"*":
+            self.respond(200, [("Allow", ALLOWED)])
+        else:
+            try:
+                self.render(self.site.getResourceFor(self))
+            except S3Error as error:
+                self.refuse(error)
+            except Exception:
+                self.processingFailed(Failure())
+
+    def processingFailed(self, reason: Failure) -> Failure:
+        """A resource raised: the traceback is for the log, InternalError for the client."""
+        _log.failure("request {id} failed", reason, id=self.request_id)
+        self.refuse(InternalError())
+        return reason
+
+    def refuse(self, error: S3Error) -> None:
+        """Answer with an error, or cut the connection if an answer has begun."""
+        self.error_code = error.code
+        if self.started:
+            self.abort()
+        else:
+            self.respond(*self.site.refuse(error, self.request_id))
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The client went away before the answer ended."""
+        self._disconnected = True
+        self.channel = None
+        self.body.fail(ClientDisconnected())
+        if self._sending is not None:
+            self._sending.cancel()
+        callbacks, self._on_disconnect = self._on_disconnect, ()
+        for callback in callbacks:
+            callback()
+        notifications, self.notifications = self.notifications, ()
+        for notification in notifications:
+            notification.errback(reason)
+
+    # The answer.
+
+    def respond(self, status: int, headers: Sequence[tuple[str, str]], body: bytes | Sequence[Buffer] = b"") -> None:
+        """Send a complete answer in one write, and end the request. Does nothing if the client has gone.
+
+        Date, Server, the request ids and Content-Length are added. HEAD, 204 and 304 send no body; a HEAD keeps the
+        Content-Length given, 204 and 304 have none.
+
+        :param headers: Latin-1 text, without those added here, Connection and Transfer-Encoding.
+        :raises ValueError: a header would break out of its line, or Content-Length is not the body's.
+        :raises RuntimeError: the answer was given already.
+        """
+        lines, length = header_lines(headers)
+        content = body if isinstance(body, bytes) else b"".join(body)
+        if length is None:
+            length = len(content)
+        elif length != len(content) and self.method != b"HEAD" and status not in BODILESS:
+            raise ValueError(f"Content-Length is {length}, the body has {len(content)} bytes")
+        channel = self._begin(status)
+        if channel is None:
+            return
+        if self.body.complete:
+            self._send_whole(status, lines, length, content)
+            return
+        settled = channel.settle(self)
+        if settled is None:
+            self._send_whole(status, lines, length, content)
+        else:
+            settled.addCallback(lambda _: self._send_whole(status, lines, length, content))
+
+    def _begin(self, status: int) -> S3Channel | None:
+        """Claim the answer. None if nobody is left to get it."""
+        if self._answered or self.startedWriting:
+            raise RuntimeError("this request has its answer")
+        if self._disconnected:
+            return None
+        self._answered = True
+        self.code = status
+        return self.channel
+
+    def _send_whole(self, status: int, lines: str, length: int, content: bytes) -> None:
+        channel = self.channel
+        if channel is None:
+            return
+        bodiless = status in BODILESS
+        head = self._head(channel, status, lines, None if bodiless else length)
+        if bodiless or self.method == b"HEAD":
+            content = b""
+        elif len(content) > ONE_WRITE:
+            rest = MemorySource(content, channel.limits.window)
+            self._sending = Deferred.fromCoroutine(self._copy(channel, head, rest, length))
+            self._sending.addErrback(lambda failure: failure.trap(ClientDisconnected))
+            return
+        self.bytes_sent = len(content)
+        channel.write(head + content)
+        self._end(channel)
+
+    def _head(self, channel: S3Channel, status: int, lines: str, length: int | None) -> bytes:
+        framing = "" if length is None else f"Content-Length: {length}\r\n"
+        line = STATUS_LINES.get(status) or f"HTTP/1.1 {status} Unknown\r\n"
+        return (
+            f"{line}{channel.site.common_headers}x-amz-request-id: {self.request_id}\r\n"
+            f"{lines}{framing}{channel.connection_header(self)}\r\n"
+        ).encode("latin-1")
+
+    def _end(self, channel: S3Channel) -> None:
+        self.cut = False
+        self.finished = 1
+        self.channel = None
+        self._on_disconnect = ()
+        if self.notifications:
+            notifications, self.notifications = self.notifications, ()
+            for notification in notifications:
+                notification.callback(None)
+        channel.requestDone(self)
+
+    def stream(
+        self, status: int, headers: Sequence[tuple[str, str]], source: BodySource, first: Sequence[Buffer] = ()
+    ) -> Deferred[None]:
+        """Send a head, ``first``, and then what ``source`` has, as fast as the client reads.
+
+        ``source`` is closed exactly once, whatever happens.
+
+        :param headers: as for `respond`, with Content-Length.
+        :return: fires when everything was handed to the transport. Fails with ClientDisconnected when the client went
+            away; with whatever ``source`` raised, or EOFError if it ended early, the connection then being cut so that
+            the client sees a short body, never a clean end.
+        """
+        sending = self._sending = Deferred.fromCoroutine(self._stream(status, headers, source, first))
+        return sending
+
+    async def _stream(
+        self, status: int, headers: Sequence[tuple[str, str]], source: BodySource, first: Sequence[Buffer]
+    ) -> None:
+        try:
+            lines, length = header_lines(headers)
+            if length is None:
+                raise ValueError("a streamed answer needs its Content-Length")
+            channel = self._begin(status)
+            settled = channel.settle(self) if channel is not None and not self.body.complete else None
+            if settled is not None:
+                await settled
+            channel = self.channel
+            if channel is None:
+                raise ClientDisconnected()
+            head = self._head(channel, status, lines, None if status in BODILESS else length)
+        except BaseException:
+            source.close()
+            if self._disconnected:
+                raise ClientDisconnected() from None
+            raise
+        if self.method == b"HEAD" or status in BODILESS:
+            source.close()
+            channel.write(head)
+            self._end(channel)
+            return
+        await self._copy(channel, b"".join((head, *first)), source, length, sent=sum(map(len, first)))
+
+    async def _copy(self, channel: S3Channel, opening: bytes, source: BodySource, length: int, sent: int = 0) -> None:
+        sender = BodySender(channel, source, length - sent)
+        try:
+            channel.registerProducer(sender, True)
+            channel.write(opening)
+            await sender.run()
+        except BaseException:
+            self.abort()
+            if self._disconnected:
+                raise ClientDisconnected() from None
+            raise
+        finally:
+            self.bytes_sent = length - sender.remaining
+            source.close()
+        channel.unregisterProducer()
+        self._end(channel)
+
+    def abort(self) -> None:
+        """Cut the connection: the client must not take what it got for an answer."""
+        if self.channel is not None:
+            self.channel.abortConnection()

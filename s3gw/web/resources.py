@@ -1,0 +1,201 @@
+"""The resource tree: ServiceResource -> BucketResource -> ObjectResource, and the steps that every S3 request takes.
+
+locate        where the address leads: the service, a bucket, an object, or one of the gateway's own pages
+route         which operation it is (s3/routes.py)
+authenticate  who asks (s3/sigv4.py): on the headers alone, before a byte of body is read
+admit         whether the bucket exists and the caller may use it
+operate       operations/
+respond       web/respond.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+from twisted.web.resource import IResource, Resource
+from twisted.web.server import NOT_DONE_YET
+
+from s3gw.credentials import KeyRing
+from s3gw.errors import AccessDenied, InvalidAccessKeyId, NoSuchBucket, NotImplemented, S3Error
+from s3gw.model import BucketInfo, Owner
+from s3gw.operations import OPERATIONS
+from s3gw.operations.call import Call, Gateway
+from s3gw.operations.headers import check_version, hoist_headers, refuse_unsupported
+from s3gw.s3.routes import route
+from s3gw.s3.sigv4 import SigningKeys, Verified, parse, verify
+from s3gw.s3.target import Bucket, Object, Service, Target, bucket_of_host, parse_target
+from s3gw.web.request import S3Request
+from s3gw.web.respond import send, send_failure
+
+EVERYONE = Owner("", "s3gw")
+"""Who every caller is when nothing is signed."""
+
+BUCKETLESS = frozenset({"ListBuckets", "CreateBucket"})
+"""Operations that need no existing bucket."""
+
+
+class Authenticator:
+    """Tells who a request speaks for.
+
+    :param keys: the known access keys; None lets everyone in.
+    :param now: seconds since the epoch.
+    """
+
+    def __init__(self, keys: KeyRing | None, region: str, now: Callable[[], float]) -> None:
+        self._keys = keys
+        self._region = region
+        self._now = now
+        self._signing_keys = SigningKeys()
+
+    def owner_of(self, owner_id: str) -> Owner:
+        """The owner with a canonical user id."""
+        return EVERYONE if self._keys is None else self._keys.owner_of(owner_id)
+
+    def authenticate(self, request: S3Request) -> tuple[Owner, Verified | None]:
+        """The caller, and what the signature established.
+
+        :raises S3Error: AccessDenied without a signature, or what is wrong with the one there is."""
+        if self._keys is None:
+            return EVERYONE, None
+        signed = parse(request.head)
+        if signed is None:
+            raise AccessDenied()
+        credential = self._keys.lookup(signed.access_key)
+        if credential is None:
+            raise InvalidAccessKeyId(AWSAccessKeyId=signed.access_key)
+        verified = verify(signed, request.head, credential.secret, self._now(), self._region, self._signing_keys)
+        return credential.owner, verified
+
+
+class S3Resource(Resource):
+    """A leaf of the tree: something that S3 operations are about."""
+
+    isLeaf = True
+
+    def __init__(self, service: ServiceResource, bucket: str = "", key: str = "") -> None:
+        super().__init__()
+        self.service = service
+        self.bucket = bucket
+        self.key = key
+
+    def target(self) -> Target:
+        """The address in terms of the protocol."""
+        raise NotImplementedError
+
+    def render(self, request: S3Request) -> int:
+        """Begin the steps; the answer comes later, however soon."""
+        request.bucket, request.key = self.bucket, self.key
+        Deferred.fromCoroutine(self._serve(request)).addErrback(_refused, request)
+        return NOT_DONE_YET
+
+    async def _serve(self, request: S3Request) -> None:
+        head = request.head
+        operation = route(head.method, self.target(), head)
+        request.operation = operation.name
+        caller, verified = self.service.authenticator.authenticate(request)
+        request.user = caller.name if verified is not None else ""
+        head = hoist_headers(head)
+        refuse_unsupported(head)
+        if operation.versioned and self.key:
+            check_version(operation.name, head.query.get("versionId") or "")
+        operate = OPERATIONS.get(operation.name)
+        if operate is None:
+            raise NotImplemented(f"The operation {operation.name} is not implemented.", Operation=operation.name)
+        gateway = self.service.gateway
+        bucket_info = None
+        if operation.name not in BUCKETLESS:
+            bucket_info = await gateway.storage.find_bucket(self.bucket)
+            _admit(self.bucket, bucket_info, caller, head.headers.get("x-amz-expected-bucket-owner"))
+        call = Call(gateway, head, request.body, caller, verified, self.bucket, self.key, bucket_info)
+        send(request, await operate(call))
+
+
+class ObjectResource(S3Resource):
+    """An object, existing or not."""
+
+    def target(self) -> Target:
+        return Object(self.bucket, self.key)
+
+
+class BucketResource(S3Resource):
+    """A bucket, existing or not."""
+
+    def target(self) -> Target:
+        return Bucket(self.bucket)
+
+
+class RefusedResource(Resource):
+    """An address that leads nowhere: answers with the reason."""
+
+    isLeaf = True
+
+    def __init__(self, error: S3Error) -> None:
+        super().__init__()
+        self._error = error
+
+    def render(self, request: S3Request) -> int:
+        """Refuse."""
+        send_failure(request, Failure(self._error))
+        return NOT_DONE_YET
+
+
+class ServiceResource(S3Resource):
+    """The root: the list of buckets, the way to each of them, and the gateway's own pages.
+
+    :param pages: resources by path (``/metrics``), reachable in path style only; their names are no bucket names.
+    """
+
+    isLeaf = False
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        authenticator: Authenticator,
+        suffixes: Sequence[str],
+        pages: Mapping[str, IResource],
+    ) -> None:
+        super().__init__(self)
+        self.gateway = gateway
+        self.authenticator = authenticator
+        self._suffixes = tuple(suffixes)
+        self._pages = dict(pages)
+
+    def target(self) -> Target:
+        return Service()
+
+    def getChildWithDefault(self, path: bytes, request: S3Request) -> IResource:
+        """See `locate`: Twisted's path segments do not tell ``/b/k`` from ``/b%2Fk``."""
+        return self.locate(request)
+
+    def locate(self, request: S3Request) -> IResource:
+        """The resource that an address leads to."""
+        head = request.head
+        if head.raw_path in self._pages and bucket_of_host(head.headers.get("host", ""), self._suffixes) is None:
+            return self._pages[head.raw_path]
+        try:
+            target = parse_target(head, self._suffixes)
+        except S3Error as error:
+            return RefusedResource(error)
+        if isinstance(target, Object):
+            return ObjectResource(self, target.bucket, target.key)
+        if isinstance(target, Bucket):
+            return BucketResource(self, target.name)
+        return self
+
+
+def _admit(name: str, info: BucketInfo | None, caller: Owner, expected_owner: str | None) -> None:
+    """A bucket belongs to its owner alone. One without an owner was made when nobody signed, and is open to all.
+
+    :raises NoSuchBucket: :raises AccessDenied:"""
+    if info is None:
+        raise NoSuchBucket(BucketName=name)
+    if info.owner and caller.id and info.owner != caller.id:
+        raise AccessDenied()
+    if expected_owner is not None and expected_owner != info.owner:
+        raise AccessDenied()
+
+
+def _refused(failure: Failure, request: S3Request) -> None:
+    send_failure(request, failure)

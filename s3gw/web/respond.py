@@ -1,0 +1,67 @@
+"""The one place where a Response or a failure becomes bytes on the wire."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import CancelledError
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from s3gw.errors import InternalError, S3Error, SlowDown
+from s3gw.operations.call import Response
+from s3gw.s3 import xml
+from s3gw.store.interface import CorruptChunk
+from s3gw.web.body import ClientDisconnected
+from s3gw.web.request import S3Request
+
+log = Logger()
+
+RETRY_AFTER_SECONDS = "1"
+
+
+def send(request: S3Request, response: Response) -> None:
+    """Answer a request. What goes wrong while a long body is sent is logged here; the client sees a cut connection."""
+    if request.gone:
+        if response.source is not None:
+            response.source.close()
+        return
+    if response.source is None:
+        request.respond(response.status, response.headers, response.body)
+        return
+    request.stream(response.status, response.headers, response.source, response.body).addErrback(_cut_short, request)
+
+
+def _cut_short(failure: Failure, request: S3Request) -> None:
+    if failure.check(ClientDisconnected, CancelledError):
+        return
+    _report(failure, request)
+
+
+def refuse(error: S3Error, request_id: str, resource: str = "") -> tuple[int, list[tuple[str, str]], bytes]:
+    """Status, headers and body of an error."""
+    headers = [("Content-Type", "application/xml"), *error.headers.items()]
+    if isinstance(error, SlowDown):
+        headers.append(("Retry-After", RETRY_AFTER_SECONDS))
+    return error.status, headers, xml.error(error, resource, request_id)
+
+
+def send_failure(request: S3Request, failure: Failure) -> None:
+    """Answer with what went wrong: a known error as it is, anything else as InternalError, logged."""
+    error = failure.value
+    if isinstance(error, ClientDisconnected) or request.gone:
+        return
+    if not isinstance(error, S3Error):
+        _report(failure, request)
+        error = InternalError()
+    request.error_code = error.code
+    if request.started:
+        request.abort()
+        return
+    status, headers, body = refuse(error, request.request_id, request.head.raw_path)
+    request.respond(status, headers, body)
+
+
+def _report(failure: Failure, request: S3Request) -> None:
+    if failure.check(CorruptChunk):
+        log.critical("request {id}: {damage}", id=request.request_id, damage=failure.getErrorMessage())
+    else:
+        log.failure("request {id} failed", failure, id=request.request_id)

@@ -1,0 +1,189 @@
+"""`GatewaySite`: the factory of connections, what they share, and the one timer that watches over all of them."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.web import server
+from twisted.web.http import datetimeToString
+from twisted.web.resource import IResource, getChildForRequest
+
+from s3gw.errors import S3Error
+from s3gw.web.channel import S3Channel
+from s3gw.web.limits import Limits
+from s3gw.web.request import S3Request
+
+SWEEP_SECONDS = 1.0
+
+_STRIDE = 0x9E3779B97F4A7C15
+"""Odd, so that its multiples go through all 64-bit numbers before one comes again."""
+_MASK = 0xFFFFFFFFFFFFFFFF
+
+Refusal = tuple[int, list[tuple[str, str]], bytes]
+"""Status, headers and body of an error."""
+
+_log = Logger()
+
+
+class GatewaySite(server.Site):
+    """Serves a resource tree over HTTP/1.1.
+
+    :param resource: the root of the tree. If it has a method ``locate(request) -> IResource``, this is asked instead of
+        walking down the segments of the path.
+    :param reactor: the clock of all timers; ``seconds()`` is the time of the epoch.
+    :param refuse: renders an error that is raised below the tree, from the error and the request id.
+    :param observe: called once for each request, when its answer was handed to the transport or its client went away.
+
+    :ivar requests_in_flight: requests between their head and the end of their answer.
+    :ivar draining: every answer is the last one of its connection.
+    :ivar now: seconds of the clock, as of the last sweep.
+    :ivar common_headers: Date, Server and x-amz-id-2, as text.
+    """
+
+    def __init__(
+        self,
+        resource: IResource,
+        *,
+        reactor: IReactorTime,
+        refuse: Callable[[S3Error, str], Refusal],
+        limits: Limits | None = None,
+        observe: Callable[[S3Request], object] | None = None,
+    ) -> None:
+        super().__init__(resource, reactor=reactor, parsePOSTFormSubmission=False)
+        self.clock = reactor
+        self.limits = limits if limits is not None else Limits()
+        self.refuse = refuse
+        self.requests_in_flight = 0
+        self.draining = False
+        self.now = reactor.seconds()
+        self.common_headers = ""
+        self._locate: Callable[[S3Request], IResource] | None = getattr(resource, "locate", None)
+        self._observe = observe
+        self._channels: set[S3Channel] = set()
+        self._admitted = 0
+        self._sweeping: IDelayedCall | None = None
+        self._drained: Deferred[None] | None = None
+        self._serial = int.from_bytes(os.urandom(8), "big")
+        self._host_id = base64.b64encode(os.urandom(56)).decode()
+
+    # The factory.
+
+    def startFactory(self) -> None:
+        """Nothing: the access log is for `observe`, the clock runs while there are connections."""
+
+    def stopFactory(self) -> None:
+        """Nothing: connections outlive the port."""
+
+    def log(self, request: object) -> None:
+        """Nothing: see `startFactory`."""
+
+    def buildProtocol(self, addr: IAddress | None) -> S3Channel:
+        """A channel for a new connection."""
+        channel = S3Channel(self)
+        channel.factory = self
+        return channel
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """HTTP/1.1 only."""
+        return [b"http/1.1"]
+
+    def serve(self, resource: IResource) -> None:
+        """Answer from this tree from now on."""
+        self.resource = resource
+        self._locate = getattr(resource, "locate", None)
+
+    # What connections and requests share.
+
+    @property
+    def open_connections(self) -> int:
+        """Connections that are not closed yet."""
+        return len(self._channels)
+
+    def connection_opened(self, channel: S3Channel) -> None:
+        """Count a connection in."""
+        self._channels.add(channel)
+        if self._sweeping is None:
+            self._sweep()
+        self.admits(channel)
+
+    def connection_closed(self, channel: S3Channel) -> None:
+        """Count a connection out."""
+        self._channels.discard(channel)
+        if channel.admitted:
+            channel.admitted = False
+            self._admitted -= 1
+        if self._channels:
+            return
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            self._sweeping = None
+        if self._drained is not None:
+            drained, self._drained = self._drained, None
+            drained.callback(None)
+
+    def admits(self, channel: S3Channel) -> bool:
+        """Whether a connection is among the `Limits.max_connections` that are served."""
+        if not channel.admitted and self._admitted < self.limits.max_connections:
+            channel.admitted = True
+            self._admitted += 1
+        return channel.admitted
+
+    def next_request_id(self) -> str:
+        """16 upper-case hexadecimal digits that no other request of this process has, and hardly one of another."""
+        self._serial = serial = (self._serial + _STRIDE) & _MASK
+        return f"{serial:016X}"
+
+    def request_ended(self, request: S3Request) -> None:
+        """An answer has ended, or will never be."""
+        self.requests_in_flight -= 1
+        if self._observe is not None:
+            try:
+                self._observe(request)
+            except Exception:
+                _log.failure("could not account for request {id}", id=request.request_id)
+
+    def getResourceFor(self, request: S3Request) -> IResource:
+        """The resource that answers a request."""
+        if self._locate is not None:
+            return self._locate(request)
+        if self.resource.isLeaf:
+            return self.resource
+        return getChildForRequest(self.resource, request)
+
+    # The end.
+
+    def begin_drain(self) -> Deferred[None]:
+        """Close idle connections now and busy ones after their answer.
+
+        :return: fires when none is left. How long to wait is the caller's business; see `abort_connections`."""
+        self.draining = True
+        drained: Deferred[None] = Deferred()
+        if not self._channels:
+            drained.callback(None)
+            return drained
+        if self._drained is not None:
+            self._drained.chainDeferred(drained)
+        self._drained = drained
+        for channel in list(self._channels):
+            channel.drain()
+        return drained
+
+    def abort_connections(self) -> None:
+        """Cut all connections."""
+        for channel in list(self._channels):
+            channel.abortConnection()
+
+    # The timer.
+
+    def _sweep(self) -> None:
+        now = self.now = self.clock.seconds()
+        date = datetimeToString(now).decode()
+        self.common_headers = f"Date: {date}\r\nServer: s3gw\r\nx-amz-id-2: {self._host_id}\r\n"
+        self._sweeping = self.clock.callLater(SWEEP_SECONDS, self._sweep)
+        for channel in [channel for channel in self._channels if channel.deadline <= now]:
+            channel.expired()

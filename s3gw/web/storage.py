@@ -1,0 +1,445 @@
+"""The store behind coroutines: lanes over the thread pool, held readers, and the cache of hot bodies.
+
+Everything here lives in the reactor thread; only the functions handed to lanes run elsewhere.
+
+What keeps readers right:
+
+* **No dirty reads.** Between a commit's write and its sync others could see what a power cut may still take away. So an
+  answer about a name that is in the batch being committed waits until that batch is durable.
+* **No torn reads.** A `HeldObject` pins the blobs of its object. Blobs that a commit retires are freed when the
+  look-ups that were under way are through (they may still have seen the old object) and the last pin is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TypeVar
+
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from s3gw.errors import InsufficientStorage, InternalError, S3Error, SlowDown
+from s3gw.model import BucketInfo, Extent, ListPage, ObjectInfo, PartPage, UploadInfo, UploadPage
+from s3gw.store.cache import BodyCache
+from s3gw.store.interface import (
+    UNKNOWN,
+    ChunkRow,
+    Committed,
+    ConfigureBucket,
+    CreateBucket,
+    CreateUpload,
+    DeleteBucket,
+    DeleteObject,
+    InlineRow,
+    IObjectStore,
+    ListQuery,
+    Mutation,
+    PutObject,
+    PutPart,
+    StoreFailed,
+    StoreFull,
+    StoreStalled,
+    UploadQuery,
+)
+from s3gw.store.layout import Span, spans
+from s3gw.web.lanes import HandOver, Lane
+
+Buffer = bytes | memoryview
+T = TypeVar("T")
+Rows = list[ChunkRow | InlineRow]
+
+WINDOW_CHUNKS = 4
+"""Rows that a large body is read in at a time: 256 KiB."""
+
+BATCH_BYTES = 4 * 1024 * 1024
+"""Body bytes of one commit batch: more would only make the first of them wait."""
+
+STALL_SECONDS = 5.0
+"""How long a write waits for a stalled store before the client is told to slow down."""
+
+STALL_BACKOFF = (0.005, 0.02, 0.1)
+"""Seconds between tries, the last repeated."""
+
+KNOWN_BUCKETS = 4096
+"""Bucket records kept in memory."""
+
+
+class _CommitLane(Lane[Mutation, Committed]):
+    """The commit lane, which knows the names whose state is not durable yet."""
+
+    uncertain: frozenset[tuple[str, str]] = frozenset()
+
+    def begun(self, jobs: Sequence[Mutation]) -> None:
+        self.uncertain = frozenset(_name(mutation) for mutation in jobs)
+
+    def ended(self) -> None:
+        self.uncertain = frozenset()
+
+
+def _name(mutation: Mutation) -> tuple[str, str]:
+    """The bucket and key that a mutation changes; no key for one of the bucket itself."""
+    if isinstance(mutation, CreateBucket):
+        return mutation.info.name, ""
+    if isinstance(mutation, (DeleteBucket, ConfigureBucket)):
+        return mutation.bucket, ""
+    if isinstance(mutation, CreateUpload):
+        return mutation.info.bucket, mutation.info.key
+    return mutation.bucket, mutation.key
+
+
+def _weight(mutation: Mutation) -> int:
+    return len(mutation.body) + 1024 if isinstance(mutation, PutObject) else 1024
+
+
+class LaneStorage:
+    """`operations.call.Storage` over any blocking store.
+
+    :param hand_over: runs a function in the thread pool.
+    :param clock: for the pauses of a stalled store.
+    :param cache_bytes: budget of the cache of hot bodies.
+    """
+
+    log = Logger()
+
+    def __init__(self, store: IObjectStore, hand_over: HandOver, clock: IReactorTime, cache_bytes: int = 0) -> None:
+        self._store = store
+        self._hand_over = hand_over
+        self._clock = clock
+        self.cache = BodyCache(cache_bytes)
+        self.begin_blob: Callable[[], bytes] = store.begin_blob
+        self._buckets: dict[str, BucketInfo] = {}
+        self._pins: dict[bytes, int] = {}
+        self._doomed: set[bytes] = set()
+        self._calls = 0
+        self._quiet: list[Deferred[None]] = []
+        self._commits = _CommitLane(hand_over, store.commit, most=BATCH_BYTES, weigh=_weight)
+        self._lookups: Lane[tuple[str, str], ObjectInfo | None] = Lane(hand_over, store.look_up)
+        self._reads: Lane[Rows, list[Buffer]] = Lane(hand_over, self._read_rows, most=32, weigh=len)
+        self._bulk: Lane[Rows, list[Buffer]] = Lane(hand_over, self._read_rows, most=2 * WINDOW_CHUNKS, weigh=len)
+        self._frees: Lane[bytes, None] = Lane(hand_over, self._free, most=64)
+
+    async def find(self, bucket: str, key: str) -> ObjectInfo | None:
+        """The object under a key, or None."""
+        info = self._store.peek(bucket, key)
+        if info is UNKNOWN:
+            info = await self._lookups.ask((bucket, key))
+        if (bucket, key) in self._commits.uncertain:
+            await self._durable()
+        return info
+
+    async def open(self, bucket: str, key: str) -> HeldObject | None:
+        """As `find`, with the object's bytes held until the answer is closed."""
+        info = self._store.peek(bucket, key)
+        if info is UNKNOWN:
+            info = await self._lookups.ask((bucket, key))
+        if info is None:
+            if (bucket, key) in self._commits.uncertain:
+                await self._durable()
+            return None
+        held = HeldObject(self, bucket, key, info)
+        if (bucket, key) in self._commits.uncertain:
+            try:
+                await self._durable()
+            except BaseException:
+                held.close()
+                raise
+        return held
+
+    async def _durable(self) -> None:
+        """Wait for the batch that is being committed."""
+        try:
+            await self._commits.settled()
+        except (StoreStalled, StoreFull):
+            pass
+        except StoreFailed:
+            raise InternalError() from None
+
+    async def find_bucket(self, name: str) -> BucketInfo | None:
+        """The bucket of this name, or None."""
+        known = self._buckets.get(name)
+        if known is not None:
+            return known
+        info = self._store.peek_bucket(name)
+        if info is UNKNOWN:
+            (info,) = await self.in_thread(lambda: self._store.look_up_buckets([name]))
+        if (name, "") in self._commits.uncertain:
+            await self._durable()
+        elif info is not None:
+            if len(self._buckets) >= KNOWN_BUCKETS:
+                self._buckets.clear()
+            self._buckets[name] = info
+        return info
+
+    async def find_upload(self, bucket: str, key: str, upload: str) -> UploadInfo | None:
+        """A multipart upload in progress, or None."""
+        (info,) = await self.in_thread(lambda: self._store.look_up_uploads([(bucket, key, upload)]))
+        if (bucket, key) in self._commits.uncertain:
+            await self._durable()
+        return info
+
+    async def buckets(self) -> list[BucketInfo]:
+        """All buckets, by name."""
+        return await self._scan(self._store.buckets)
+
+    async def list_objects(self, bucket: str, query: ListQuery) -> ListPage:
+        """A page of a bucket's objects."""
+        return await self._scan(lambda: self._store.list_objects(bucket, query))
+
+    async def list_uploads(self, bucket: str, query: UploadQuery) -> UploadPage:
+        """A page of a bucket's uploads in progress."""
+        return await self._scan(lambda: self._store.list_uploads(bucket, query))
+
+    async def list_parts(self, upload: str, after: int, limit: int) -> PartPage:
+        """A page of an upload's parts."""
+        return await self._scan(lambda: self._store.list_parts(upload, after, limit))
+
+    async def _scan(self, work: Callable[[], T]) -> T:
+        page = await self.in_thread(work)
+        if self._commits.busy:
+            await self._durable()
+        return page
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """Call ``work`` in a thread of the pool."""
+        self._calls += 1
+        try:
+            result: T = await self._hand_over(work)
+        finally:
+            self._calls -= 1
+            if not self._calls:
+                waiting, self._quiet = self._quiet, []
+                for each in waiting:
+                    each.callback(None)
+        return result
+
+    async def stage(self, blob: bytes, number: int, produce: Callable[[], Sequence[bytes]]) -> int:
+        """Produce chunks and write them, in a worker thread; how many there were.
+
+        :raises SlowDown: :raises InsufficientStorage: :raises InternalError:"""
+        chunks: Sequence[bytes] | None = None
+
+        def work() -> int:
+            nonlocal chunks
+            if chunks is None:
+                chunks = produce()
+            if chunks:
+                self._store.stage(blob, number, chunks)
+            return len(chunks)
+
+        for pause in self._pauses():
+            try:
+                return await self.in_thread(work)
+            except StoreStalled:
+                await deferLater(self._clock, pause)
+            except StoreFull:
+                raise InsufficientStorage() from None
+            except StoreFailed:
+                raise InternalError() from None
+        raise SlowDown()
+
+    def _pauses(self) -> Iterator[float]:
+        deadline = self._clock.seconds() + STALL_SECONDS
+        tries = 0
+        while not tries or self._clock.seconds() < deadline:
+            yield STALL_BACKOFF[min(tries, len(STALL_BACKOFF) - 1)]
+            tries += 1
+
+    async def commit(self, mutation: Mutation) -> Committed:
+        """Do one mutation, durably.
+
+        :raises S3Error: why it did not happen; blobs staged for it are given up."""
+        for pause in self._pauses():
+            try:
+                outcome = await self._commits.ask(mutation)
+            except StoreStalled:
+                await deferLater(self._clock, pause)
+                continue
+            except StoreFull:
+                self.discard(_staged(mutation))
+                raise InsufficientStorage() from None
+            except StoreFailed:
+                # It may have happened: what was staged must stay. The next open sweeps it if nothing names it.
+                raise InternalError() from None
+            except S3Error:
+                self.discard(_staged(mutation))
+                raise
+            self._happened(mutation, outcome)
+            return outcome
+        self.discard(_staged(mutation))
+        raise SlowDown()
+
+    async def commit_all(self, mutations: Sequence[Mutation]) -> list[Committed | S3Error]:
+        """Do several mutations, each on its own, in as few batches as they fit; the outcome of each."""
+
+        async def outcome(mutation: Mutation) -> Committed | S3Error:
+            try:
+                return await self.commit(mutation)
+            except S3Error as error:
+                return error
+
+        return await gatherResults([Deferred.fromCoroutine(outcome(mutation)) for mutation in mutations])
+
+    def _happened(self, mutation: Mutation, outcome: Committed) -> None:
+        if isinstance(mutation, (CreateBucket, DeleteBucket, ConfigureBucket)):
+            self._buckets.pop(_name(mutation)[0], None)
+        elif isinstance(mutation, (PutObject, DeleteObject)) and outcome.previous is not None:
+            self.cache.drop(outcome.previous.inline)
+        if outcome.retired:
+            self._lookups.settled().addBoth(lambda _: self._retire(outcome.retired))
+
+    def _retire(self, blobs: Iterable[bytes]) -> None:
+        for blob in blobs:
+            if blob in self._pins:
+                self._doomed.add(blob)
+            else:
+                self._reclaim(blob)
+
+    def discard(self, blobs: Sequence[bytes]) -> None:
+        """Give up blobs that were staged and that no mutation will name."""
+        for blob in blobs:
+            self._reclaim(blob)
+
+    def _reclaim(self, blob: bytes) -> None:
+        self.cache.drop(blob)
+        self._frees.ask(blob).addErrback(
+            lambda failure: self.log.error("cannot reclaim a blob: {why}", why=failure.getErrorMessage())
+        )
+
+    def _free(self, blobs: list[bytes]) -> list[None]:
+        self._store.free(blobs)
+        return [None] * len(blobs)
+
+    def pin(self, extents: Iterable[Extent]) -> None:
+        """Keep the blobs of these extents readable until `unpin`."""
+        for extent in extents:
+            self._pins[extent.blob] = self._pins.get(extent.blob, 0) + 1
+
+    def unpin(self, extents: Iterable[Extent]) -> None:
+        """Undo one `pin`."""
+        for extent in extents:
+            left = self._pins[extent.blob] - 1
+            if left:
+                self._pins[extent.blob] = left
+                continue
+            del self._pins[extent.blob]
+            if extent.blob in self._doomed:
+                self._doomed.discard(extent.blob)
+                self._reclaim(extent.blob)
+
+    def cacheable(self, size: int) -> bool:
+        """Whether an object of this size may stay in the cache: none may push out most of the others."""
+        return size <= self.cache.budget // 16
+
+    async def read(self, window: Sequence[Span], *, keep: bool) -> list[Buffer]:
+        """The bytes of some spans, verified, hot rows from memory.
+
+        :param keep: whether to remember the rows.
+        :raises StaleBody: :raises CorruptChunk:"""
+        buffers = [self.cache.get(span.row) for span in window]
+        missing = [index for index, found in enumerate(buffers) if found is None]
+        if missing:
+            lane = self._reads if len(window) == 1 else self._bulk
+            rows = await lane.ask([window[index].row for index in missing])
+            for index, body in zip(missing, rows, strict=True):
+                buffers[index] = body
+                if keep:
+                    self.cache.put(window[index].row, body)
+        return [_cut(buffer, span) for buffer, span in zip(buffers, window, strict=True) if buffer is not None]
+
+    def _read_rows(self, batch: list[Rows]) -> list[list[Buffer] | Exception]:
+        """One read for all rows of all windows; a window fails with the first of its rows that does."""
+        results = iter(self._store.read([row for rows in batch for row in rows]))
+        answers: list[list[Buffer] | Exception] = []
+        for rows in batch:
+            bodies: list[Buffer] = []
+            error: Exception | None = None
+            for result in islice(results, len(rows)):
+                if isinstance(result, Exception):
+                    error = error or result
+                else:
+                    bodies.append(result)
+            answers.append(error or bodies)
+        return answers
+
+    async def check(self) -> None:
+        """Return if the store answers. :raises StoreFailed:"""
+        await self.in_thread(self._store.check)
+
+    async def drained(self) -> None:
+        """Return when nothing is under way in any thread."""
+        lanes = (self._commits, self._lookups, self._reads, self._bulk, self._frees)
+        while self._calls or any(lane.busy for lane in lanes):
+            for lane in lanes:
+                try:
+                    await lane.settled()
+                except Exception as error:
+                    self.log.error("a store operation failed while draining: {error}", error=error)
+            if self._calls:
+                quiet: Deferred[None] = Deferred()
+                self._quiet.append(quiet)
+                await quiet
+
+
+def _staged(mutation: Mutation) -> tuple[bytes, ...]:
+    return mutation.staged if isinstance(mutation, (PutObject, PutPart)) else ()
+
+
+def _cut(buffer: Buffer, span: Span) -> Buffer:
+    if span.low == 0 and span.high == len(buffer):
+        return buffer
+    return memoryview(buffer)[span.low : span.high]
+
+
+class HeldObject:
+    """An object whose blobs are pinned: `operations.call.Reader`."""
+
+    __slots__ = ("_bucket", "_held", "_key", "_storage", "info")
+
+    def __init__(self, storage: LaneStorage, bucket: str, key: str, info: ObjectInfo) -> None:
+        self._storage = storage
+        self._bucket = bucket
+        self._key = key
+        self.info = info
+        self._held = info.extents
+        storage.pin(self._held)
+
+    def source(self, start: int, length: int) -> ObjectSource:
+        """``length`` bytes from ``start``."""
+        return ObjectSource(self, self._storage, spans(self._bucket, self._key, self.info, start, length))
+
+    def close(self) -> None:
+        """Let go of the blobs."""
+        held, self._held = self._held, ()
+        self._storage.unpin(held)
+
+
+class ObjectSource:
+    """A run of spans, a window at a time: `operations.call.Source`."""
+
+    __slots__ = ("_keep", "_reader", "_spans", "_storage")
+
+    def __init__(self, reader: HeldObject, storage: LaneStorage, run: Iterator[Span]) -> None:
+        self._reader = reader
+        self._storage = storage
+        self._spans = run
+        self._keep = storage.cacheable(reader.info.size)
+
+    async def read(self) -> list[Buffer]:
+        """The next window; ``[]`` at the end.
+
+        :raises StaleBody: :raises CorruptChunk:"""
+        window: list[Span] = []
+        for span in self._spans:
+            window.append(span)
+            if len(window) == WINDOW_CHUNKS:
+                break
+        if not window:
+            return []
+        return await self._storage.read(window, keep=self._keep)
+
+    def close(self) -> None:
+        """Let go of the object."""
+        self._reader.close()

@@ -1,0 +1,1 @@
+"""Programs that run from a checkout; each is one file that needs nothing but Python."""
