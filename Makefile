@@ -22,6 +22,7 @@ SOURCES := $(shell find s3gw twisted -name __pycache__ -prune -o \( -name '*.py'
 ARENA := build/arena
 
 .DELETE_ON_ERROR:
+.NOTPARALLEL:
 .PHONY: run test lint bench clean
 
 run: ARGS ?= --listen=127.0.0.1:9000 --db_path=data

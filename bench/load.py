@@ -262,7 +262,7 @@ class _Run:
             context = ssl.create_default_context()
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-        count = min(plan.connections, len(plan.requests))
+        count = plan.connections if plan.seconds is not None else min(plan.connections, len(plan.requests))
         self.connections = [_Connection(plan, context, self.poll, self.outcome) for _ in range(count)]
         self._next = self._requests()
 

@@ -91,7 +91,7 @@ def cpu_seconds(pid: int) -> float:
 @contextlib.contextmanager
 def gateway(*, sigv4: bool, tls: bool, arguments: list[str]) -> Iterator[Target]:
     """An s3gw of this checkout with an empty database in a temporary directory, gone afterwards."""
-    signer = None
+    signer, environment = None, {}
     with tempfile.TemporaryDirectory(prefix="s3gw-bench-") as directory:
         scheme = "https" if tls else "http"
         command = [str(Path(sys.executable).with_name("twistd")), "-n", "--pidfile=", "s3gw"]
@@ -100,13 +100,14 @@ def gateway(*, sigv4: bool, tls: bool, arguments: list[str]) -> Iterator[Target]
         if sigv4:
             access, secret = "BENCH", secrets.token_urlsafe(24)
             signer = Signer(access, secret, "us-east-1")
-            command += ["--auth=sigv4", f"--access_key={access}", f"--secret_key={secret}"]
+            command.append("--auth=sigv4")
+            environment = {"S3GW_ACCESS_KEY": access, "S3GW_SECRET_KEY": secret}
         else:
             command += ["--auth=none"]
         if tls:
             certificate, key = make_certificate(Path(directory))
             command += [f"--tls_cert={certificate}", f"--tls_key={key}"]
-        with _running(command + arguments, Path(directory, "log")) as process:
+        with _running(command + arguments, Path(directory, "log"), environment) as process:
             port = _announced_port(process, Path(directory, "log"))
             yield Target("s3gw", "127.0.0.1", port, tls, process.pid, signer)
 
@@ -175,17 +176,15 @@ def make_certificate(directory: Path) -> tuple[Path, Path]:
 
 
 @contextlib.contextmanager
-def _running(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _running(
+    command: list[str], log: Path, environment: dict[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """A child process with its output in a file; stopped on the way out, by force if it has to be."""
     search = os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH")]))
+    variables = {**os.environ, "PYTHONPATH": search, **(environment or {})}
     with log.open("wb") as out:
         process = subprocess.Popen(
-            command,
-            stdout=out,
-            stderr=out,
-            stdin=subprocess.DEVNULL,
-            cwd=log.parent,
-            env={**os.environ, "PYTHONPATH": search},
+            command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, cwd=log.parent, env=variables
         )
     try:
         yield process

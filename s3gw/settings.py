@@ -300,7 +300,8 @@ class Settings:
         None,
         _directory_or_default,
         "Make and use a development certificate, kept in this directory; clients trust its ca.pem. Without a value "
-        "the directory is the database's name with -tls behind it. Default: none is made.",
+        "the directory is the database's name with -tls behind it. For BUCKET.NAME over TLS add "
+        "--virtual_host_suffix=s3.localhost: OpenSSL accepts no *.localhost. Default: none is made.",
     )
     access_log: bool = _option(
         True, _on_off, "on: one line of JSON in the log for each request; off: none. Default: on."

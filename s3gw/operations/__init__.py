@@ -4,28 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from s3gw.operations import buckets, copies, deletes, listings, multipart, objects
+from s3gw.operations import attributes, buckets, copies, deletes, listings, multipart, objects, tagging
 from s3gw.operations.call import Operation
+from s3gw.operations.configuration import UNCONFIGURED
 
 OPERATIONS: Mapping[str, Operation] = {
+    **UNCONFIGURED,
     "AbortMultipartUpload": multipart.abort_multipart_upload,
     "CompleteMultipartUpload": multipart.complete_multipart_upload,
     "CopyObject": copies.copy_object,
     "CreateBucket": buckets.create_bucket,
     "CreateMultipartUpload": multipart.create_multipart_upload,
     "DeleteBucket": buckets.delete_bucket,
+    "DeleteBucketTagging": tagging.delete_bucket_tagging,
     "DeleteObject": objects.delete_object,
     "DeleteObjects": deletes.delete_objects,
+    "DeleteObjectTagging": tagging.delete_object_tagging,
     "GetBucketLocation": buckets.get_bucket_location,
+    "GetBucketTagging": tagging.get_bucket_tagging,
     "GetObject": objects.get_object,
+    "GetObjectAttributes": attributes.get_object_attributes,
+    "GetObjectTagging": tagging.get_object_tagging,
     "HeadBucket": buckets.head_bucket,
     "HeadObject": objects.head_object,
     "ListBuckets": listings.list_buckets,
     "ListMultipartUploads": multipart.list_multipart_uploads,
+    "ListObjectVersions": listings.list_object_versions,
     "ListObjects": listings.list_objects,
     "ListObjectsV2": listings.list_objects_v2,
     "ListParts": multipart.list_parts,
+    "PutBucketTagging": tagging.put_bucket_tagging,
     "PutObject": objects.put_object,
+    "PutObjectTagging": tagging.put_object_tagging,
     "UploadPart": multipart.upload_part,
     "UploadPartCopy": copies.upload_part_copy,
 }

@@ -1,4 +1,4 @@
-"""ListBuckets, ListObjects, ListObjectsV2.
+"""ListBuckets, ListObjects, ListObjectsV2, ListObjectVersions.
 
 Sources: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html and its neighbours.
 """
@@ -8,7 +8,12 @@ from __future__ import annotations
 from s3gw.model import ListPage
 from s3gw.operations.call import Call, Headers, Response, document
 from s3gw.s3 import xml
-from s3gw.s3.listing import list_buckets_request, list_objects_request, list_objects_v2_request
+from s3gw.s3.listing import (
+    list_buckets_request,
+    list_objects_request,
+    list_objects_v2_request,
+    list_versions_request,
+)
 from s3gw.store.interface import ListQuery
 
 
@@ -43,6 +48,13 @@ async def list_objects_v2(call: Call) -> Response:
     request = list_objects_v2_request(call.head.query)
     page = await _page(call, ListQuery(request.prefix, request.delimiter, request.after, request.max_keys))
     return document(xml.list_objects_v2(call.bucket, request, page, call.gateway.owner_of), _region(call))
+
+
+async def list_object_versions(call: Call) -> Response:
+    """GET /bucket?versions"""
+    request = list_versions_request(call.head.query)
+    page = await _page(call, ListQuery(request.prefix, request.delimiter, request.key_marker, request.max_keys))
+    return document(xml.list_versions(call.bucket, request, page, call.gateway.owner_of), _region(call))
 
 
 async def _page(call: Call, query: ListQuery) -> ListPage:

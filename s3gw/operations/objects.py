@@ -8,13 +8,23 @@ from __future__ import annotations
 from s3gw.errors import (
     InternalError,
     InvalidArgument,
+    InvalidPartNumber,
+    InvalidRequest,
     NoSuchKey,
     PreconditionFailed,
 )
 from s3gw.model import ByteRange, ObjectInfo
 from s3gw.operations.call import Call, Headers, Reader, Response
-from s3gw.operations.headers import checksum_headers, object_headers, overrides, stored_headers, user_metadata
+from s3gw.operations.headers import (
+    checksum_headers,
+    object_headers,
+    overrides,
+    request_tags,
+    stored_headers,
+    user_metadata,
+)
 from s3gw.operations.intake import Intake, receive, refuse_size
+from s3gw.operations.multipart import part_number
 from s3gw.s3.checksums import DEFAULT_ALGORITHM, Digests, declared
 from s3gw.s3.conditions import Outcome, WriteCondition, delete_condition, evaluate, write_condition
 from s3gw.s3.dates import http_date
@@ -30,6 +40,7 @@ async def put_object(call: Call) -> Response:
     """PUT /bucket/key"""
     head = call.head
     headers, metadata = stored_headers(head), user_metadata(head)
+    tags = request_tags(head)
     condition = write_condition(head)
     checks = declared(head, DEFAULT_ALGORITHM)
     decoder = decoder_for(head, call.verified)
@@ -47,6 +58,7 @@ async def put_object(call: Call) -> Response:
             headers=headers,
             metadata=metadata,
             checksum=checks.verify(digests, decoder.trailers),
+            tags=tags,
             owner=call.caller.id,
         )
     except BaseException:
@@ -93,7 +105,7 @@ async def _answer_get(call: Call, reader: Reader) -> Response:
     if evaluate(call.head, info.etag, info.modified, call.gateway.clock()) is Outcome.NOT_MODIFIED:
         reader.close()
         return not_modified(info)
-    span = parse_range(call.head.headers.get("range"), info.size)
+    span = select(call, info)
     headers = describe(call, info, span)
     start, length = (span.start, span.length) if span is not None else (0, info.size)
     status = 200 if span is None else 206
@@ -115,8 +127,25 @@ async def head_object(call: Call) -> Response:
         raise NoSuchKey(Key=call.key)
     if evaluate(call.head, info.etag, info.modified, call.gateway.clock()) is Outcome.NOT_MODIFIED:
         return not_modified(info)
-    span = parse_range(call.head.headers.get("range"), info.size)
+    span = select(call, info)
     return Response(200 if span is None else 206, describe(call, info, span))
+
+
+def select(call: Call, info: ObjectInfo) -> ByteRange | None:
+    """The part of the object that the request is about, by Range or ``?partNumber``; None for all of it.
+
+    :raises InvalidRange: :raises InvalidPartNumber: :raises InvalidRequest: for both at once.
+    :raises InvalidArgument: for a number that is none."""
+    value = call.head.headers.get("range")
+    if "partNumber" not in call.head.query:
+        return parse_range(value, info.size)
+    if value is not None:
+        raise InvalidRequest("Cannot specify both Range header and partNumber query parameter")
+    number = part_number(call)
+    sizes = [part.size for part in info.parts] or [info.size]
+    if number > len(sizes):
+        raise InvalidPartNumber(ActualPartCount=str(len(sizes)), PartNumberRequested=str(number))
+    return ByteRange(sum(sizes[: number - 1]), sizes[number - 1]) if info.size else None
 
 
 def not_modified(info: ObjectInfo) -> Response:
@@ -133,6 +162,8 @@ def describe(call: Call, info: ObjectInfo, span: ByteRange | None) -> Headers:
 
     :raises InvalidArgument: for an unknown value of x-amz-checksum-mode."""
     headers = object_headers(info, overrides(call), span)
+    if "partNumber" in call.head.query and info.parts:
+        headers.append(("x-amz-mp-parts-count", str(len(info.parts))))
     mode = call.head.headers.get("x-amz-checksum-mode")
     if mode is not None:
         if mode.upper() != "ENABLED":

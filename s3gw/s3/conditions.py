@@ -55,7 +55,7 @@ class Outcome(Enum):
 class WriteCondition(NamedTuple):
     """What must hold of the current object for a write to happen, in the order in which a store wants it.
 
-    :ivar if_match: an ETag without quotes, or ``*`` for any object; None for no condition.
+    :ivar if_match: an ETag without quotes, or ``*`` for any object; None for no condition. There must be an object.
     :ivar if_none_match: only if there is no object.
     :ivar if_modified: only if the object was modified in this second since the epoch.
     :ivar if_size: only if the object has this many bytes.

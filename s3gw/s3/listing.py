@@ -151,6 +151,17 @@ class ListUploadsRequest(msgspec.Struct, frozen=True):
     encoding: str = ""
 
 
+class ListVersionsRequest(msgspec.Struct, frozen=True):
+    """The parameters of ListObjectVersions."""
+
+    prefix: str = ""
+    delimiter: str = ""
+    key_marker: str = ""
+    version_marker: str = ""
+    max_keys: int = MAX_KEYS
+    encoding: str = ""
+
+
 class ListPartsRequest(msgspec.Struct, frozen=True):
     """The parameters of ListParts. ``marker`` is a part number."""
 
@@ -202,6 +213,28 @@ def list_objects_v2_request(query: Query) -> ListObjectsV2Request:
         token=token or "",
         after=start_after if token is None else decode_token(token),
         fetch_owner=(query.get("fetch-owner") or "").lower() == "true",
+    )
+
+
+def list_versions_request(query: Query) -> ListVersionsRequest:
+    """:raises InvalidArgument: for a max-keys or encoding-type that is none, and a version-id-marker without a key.
+
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html
+    """
+    key_marker, version_marker = query.get("key-marker") or "", query.get("version-id-marker") or ""
+    if version_marker and not key_marker:
+        raise InvalidArgument(
+            "A version-id marker cannot be specified without a key marker.",
+            ArgumentName="version-id-marker",
+            ArgumentValue=version_marker,
+        )
+    return ListVersionsRequest(
+        prefix=query.get("prefix") or "",
+        delimiter=query.get("delimiter") or "",
+        key_marker=key_marker,
+        version_marker=version_marker,
+        encoding=_encoding(query),
+        max_keys=_limit(query, "max-keys", "maxKeys"),
     )
 
 

@@ -274,7 +274,7 @@ class ChunkedDecoder(PayloadDecoder):
         if name == _TRAILER_SIGNATURE and self._signed and not self._trailer_signature:
             self._trailer_signature = value
             return
-        if name not in self._announced or name in self.trailers or self._trailer_signature:
+        if name not in self._announced or name in self.trailers:
             raise MalformedTrailerError()
         self.trailers[name] = value
         self._signed_trailers += f"{name}:{value}\n".encode()

@@ -111,17 +111,17 @@ def check_key(key: str) -> str:
 def parse_copy_source(value: str) -> tuple[Object, str]:
     """The object that ``x-amz-copy-source`` names, and its version; an empty one when it names none.
 
-    ``bucket/key?versionId=id``, percent-encoded, with or without a slash before it; ``+`` is a plus.
+    ``bucket/key?versionId=id``, percent-encoded, with or without a slash before it; ``+`` is a plus. Unlike a path it
+    is decoded before it is split, since clients encode the slash between bucket and key too.
 
     :raises InvalidArgument: for anything else. :raises KeyTooLongError:
     """
-    path, mark, version = value.partition("?versionId=")
-    name, _, key = path.removeprefix("/").partition("/")
+    path, _, version = value.partition("?versionId=")
     try:
-        name, key = decode(name), decode(key)
+        name, _, key = decode(path).removeprefix("/").partition("/")
         if not key or _ANY_BUCKET_NAME.fullmatch(name) is None or _BAD_ESCAPE.search(path):
             raise InvalidURI()
-        return Object(name, check_key(key)), decode(version) if mark else ""
+        return Object(name, check_key(key)), decode(version)
     except InvalidURI:
         raise InvalidArgument(
             "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",

@@ -31,6 +31,7 @@ from s3gw.s3.listing import (
     ListObjectsV2Request,
     ListPartsRequest,
     ListUploadsRequest,
+    ListVersionsRequest,
     encode_token,
 )
 from s3gw.s3.markup import document, element, escape, optional, url_encode
@@ -117,6 +118,32 @@ def list_objects_v2(bucket: str, request: ListObjectsV2Request, page: ListPage, 
         optional("EncodingType", request.encoding),
         element("IsTruncated", _boolean(page.truncated)),
         *_contents(page.entries, request.encoding, owner_of if request.fetch_owner else None),
+        *_common_prefixes(page.prefixes, encode),
+    )
+
+
+def list_versions(bucket: str, request: ListVersionsRequest, page: ListPage, owner_of: OwnerOf) -> bytes:
+    """ListVersionsResult of a bucket without versioning: each object is its one version, ``null``."""
+    encode = _encoder(request.encoding)
+    return document(
+        "ListVersionsResult",
+        element("Name", bucket),
+        element("Prefix", encode(request.prefix)),
+        element("KeyMarker", encode(request.key_marker)),
+        element("VersionIdMarker", request.version_marker),
+        optional("NextKeyMarker", encode(page.last) if page.truncated else ""),
+        optional("NextVersionIdMarker", "null" if page.truncated else ""),
+        element("MaxKeys", request.max_keys),
+        optional("Delimiter", encode(request.delimiter)),
+        optional("EncodingType", request.encoding),
+        element("IsTruncated", _boolean(page.truncated)),
+        *(
+            entry.replace("<Contents>", "<Version>", 1)
+            .replace("<LastModified>", "<VersionId>null</VersionId><IsLatest>true</IsLatest><LastModified>", 1)
+            .removesuffix("</Contents>")
+            + "</Version>"
+            for entry in _contents(page.entries, request.encoding, owner_of)
+        ),
         *_common_prefixes(page.prefixes, encode),
     )
 

@@ -2,12 +2,12 @@
 
 An upload: the channel pushes pieces in and, when a read of the socket has been taken apart, wakes whoever waits.
 
-| body                       | ``read()``                                         | the transport                            |
-|----------------------------|----------------------------------------------------|------------------------------------------|
-| has pieces                 | all of them, at once                               | paused above a window, resumed by a read |
-| has none                   | waits; the first time, ``100 Continue`` goes out   | reads                                    |
-| is complete, and all taken | ``[]``                                             |                                          |
-| has failed                 | raises what went wrong; pieces not taken are gone  |                                          |
+| body             | ``read()``                                       | the transport                            |
+|------------------|--------------------------------------------------|------------------------------------------|
+| has pieces       | all of them, at once                             | paused above a window, resumed by a read |
+| has none         | waits; the first time, ``100 Continue`` goes out | reads                                    |
+| complete, taken  | ``[]``                                           |                                          |
+| failed           | raises what went wrong; untaken pieces are gone  |                                          |
 
 An answer: at most one ``source.read()`` is outstanding, and it is begun while the transport still drains what the one
 before it brought, so a connection holds one window beside the buffer of the transport.
@@ -19,11 +19,14 @@ from collections.abc import Awaitable, Generator, Sequence
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IDelayedCall, IPullProducer, IPushProducer, IReactorTime
 from zope.interface import implementer
 
 Buffer = bytes | memoryview
 """What an answer is made of."""
+
+PIECE_COST = 64
+"""What a piece weighs in memory beside its bytes, so that a body of one-byte chunks is bounded too."""
 
 
 class ClientDisconnected(Exception):
@@ -74,7 +77,7 @@ class RequestBody:
 
     :ivar length: Content-Length; None when the body is chunked; 0 without a body.
     :ivar received: bytes that arrived so far.
-    :ivar buffered: of these, bytes that nobody has taken yet.
+    :ivar buffered: the memory of pieces that nobody has taken yet, in bytes.
     :ivar complete: the last byte has arrived.
     """
 
@@ -83,6 +86,7 @@ class RequestBody:
         "_error",
         "_owner",
         "_pieces",
+        "_untouched",
         "_waiter",
         "_window",
         "buffered",
@@ -99,6 +103,7 @@ class RequestBody:
         self._waiter: Deferred[list[bytes]] | None = None
         self._error: Exception | None = None
         self._discarding = False
+        self._untouched = True
         self.length = length
         self.received = 0
         self.buffered = 0
@@ -120,6 +125,7 @@ class RequestBody:
             self._pieces = []
             full = self.buffered > self._window
             self.buffered = 0
+            self._untouched = False
             if full and self._owner is not None:
                 self._owner.body_taken()
             return _Taken(pieces)
@@ -136,7 +142,7 @@ class RequestBody:
 
     def take(self) -> list[bytes] | None:
         """The whole body if it has arrived and nothing of it was read, so that nobody need wait; else None."""
-        if not self.complete or self._error is not None or self.buffered != self.received:
+        if not self.complete or not self._untouched:
             return None
         pieces, self._pieces, self.buffered = self._pieces, [], 0
         return pieces
@@ -171,7 +177,7 @@ class RequestBody:
         self.expects_continue = False
         if not self._discarding:
             self._pieces.append(piece)
-            self.buffered += size
+            self.buffered += size + PIECE_COST
 
     def finish(self) -> None:
         """The last byte has arrived. Nobody is woken yet."""
@@ -182,6 +188,7 @@ class RequestBody:
         if self._waiter is not None and (self._pieces or self.complete):
             waiter, self._waiter = self._waiter, None
             pieces, self._pieces, self.buffered = self._pieces, [], 0
+            self._untouched = False
             waiter.callback(pieces)
 
     def fail(self, error: Exception) -> None:
@@ -197,6 +204,7 @@ class RequestBody:
     def discard(self) -> None:
         """Nobody will read the rest: drop it as it comes."""
         self._discarding = True
+        self._untouched = False
         self._pieces, self.buffered = [], 0
 
 
@@ -221,7 +229,7 @@ class MemorySource:
         self._body = memoryview(b"")
 
 
-class SenderOutlet(Protocol):
+class Outlet(Protocol):
     """Where a `BodySender` puts its bytes."""
 
     def write(self, data: bytes) -> None:
@@ -237,7 +245,7 @@ class BodySender:
 
     __slots__ = ("_outlet", "_resumed", "_source", "paused", "remaining")
 
-    def __init__(self, outlet: SenderOutlet, source: BodySource, remaining: int) -> None:
+    def __init__(self, outlet: Outlet, source: BodySource, remaining: int) -> None:
         self._outlet = outlet
         self._source = source
         self._resumed: Deferred[None] | None = None
@@ -253,7 +261,7 @@ class BodySender:
         while self.remaining:
             pieces = await self._source.read()
             window = b"".join(pieces)
-            if not 0 < len(window) <= self.remaining:
+            if not pieces or len(window) > self.remaining:
                 raise EOFError(f"a body ended {self.remaining} bytes off its Content-Length")
             if self.paused:
                 self._resumed = Deferred()
@@ -274,3 +282,33 @@ class BodySender:
         if self._resumed is not None:
             resumed, self._resumed = self._resumed, None
             resumed.callback(None)
+
+
+@implementer(IPushProducer)
+class Puller:
+    """Makes a push producer of the pull producer of a stock Resource: asks it once in each turn of the reactor."""
+
+    def __init__(self, producer: IPullProducer, clock: IReactorTime) -> None:
+        self._producer = producer
+        self._clock = clock
+        self._call: IDelayedCall | None = None
+
+    def resumeProducing(self) -> None:
+        """Go on asking."""
+        if self._call is None:
+            self._call = self._clock.callLater(0, self._pull)
+
+    def pauseProducing(self) -> None:
+        """Ask no more for now."""
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+
+    def stopProducing(self) -> None:
+        """Nobody will read the rest."""
+        self.pauseProducing()
+        self._producer.stopProducing()
+
+    def _pull(self) -> None:
+        self._call = self._clock.callLater(0, self._pull)
+        self._producer.resumeProducing()

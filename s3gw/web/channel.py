@@ -2,16 +2,16 @@
 
 The bytes are taken apart in `web.framing`; a request is answered in `web.request`. What is left is the conversation:
 
-| state       | what goes on                                   | deadline                      | when it passes          |
-|-------------|------------------------------------------------|-------------------------------|-------------------------|
-| idle        | nothing of a request has come                  | keep_alive (new: header_read) | close                   |
-| head        | a head is arriving                             | header_read                   | RequestTimeout, close   |
-| serving     | one request is served; the next ones wait      |                               |                         |
-| - reading   | somebody waits for a piece of its body         | body_stall                    | its body fails          |
-| - sending   | the client has not read what was written       | response_stall                | abort                   |
-| - settling  | the rest of an unread body comes and goes      | linger                        | answer, then linger     |
-| lingering   | the answer is written, the client still sends  | linger                        | close                   |
-| closing     | the transport drains                           | response_stall                | abort                   |
+| state      | what goes on                                  | deadline                      | when it passes        |
+|------------|-----------------------------------------------|-------------------------------|-----------------------|
+| idle       | nothing of a request has come                 | keep_alive (new: header_read) | close                 |
+| head       | a head is arriving                            | header_read                   | RequestTimeout, close |
+| serving    | one request is served; the next ones wait     |                               |                       |
+| - reading  | somebody waits for a piece of its body        | body_stall                    | its body fails        |
+| - settling | the rest of an unread body comes and goes     | linger                        | answer, then linger   |
+| lingering  | the answer is written, the client still sends | linger                        | close                 |
+| closing    | the transport drains                          | response_stall                | abort                 |
+| in any     | the client does not read what was written     | response_stall                | abort                 |
 
 Requests that were pipelined in one read wait their turn, the transport paused; bytes that come all the same (TLS has
 decrypted them already) are held as they are, up to `HELD_BYTES`.
@@ -23,17 +23,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IAddress,
     IConsumer,
-    IDelayedCall,
     IHalfCloseableProtocol,
+    IProducer,
     IPullProducer,
     IPushProducer,
-    IReactorTime,
     ISSLTransport,
     ITCPTransport,
     ITransport,
@@ -44,7 +43,7 @@ from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
 from s3gw.errors import IncompleteBody, RequestTimeout, S3Error, SlowDown
-from s3gw.web.body import RequestBody
+from s3gw.web.body import Puller, RequestBody
 from s3gw.web.framing import Framing
 from s3gw.web.request import S3Request
 
@@ -71,14 +70,18 @@ class S3Channel(Protocol):
     :ivar site: the factory.
     :ivar secure: whether it is over TLS.
     :ivar deadline: when `expired` is to be called, in seconds of the site's clock.
+    :ivar unread_deadline: when the client must have read what was written, or be cut off.
     :ivar admitted: it counts among `Limits.max_connections`.
     """
+
+    transport: Any  # an ITransport that is IConsumer and IPushProducer too
 
     def __init__(self, site: GatewaySite) -> None:
         self.site = site
         self.limits = site.limits
         self.secure = False
         self.deadline = NEVER
+        self.unread_deadline = NEVER
         self.admitted = False
         self._expire: Callable[[S3Channel], None] = S3Channel._close
         self._framing = Framing(self, site.limits, site.clock.seconds)
@@ -92,6 +95,7 @@ class S3Channel(Protocol):
         self._half_closed = False
         self._last = False  # the answer that is being given is the last one
         self._ending = False  # it was given
+        self._lingering = False
         self._since = 0.0  # when the latest answer ended
         self._dropped = 0
         self._producer: IPushProducer | None = None
@@ -143,8 +147,9 @@ class S3Channel(Protocol):
     def _drop(self, data: bytes) -> None:
         """Read on after the last answer, so that the client gets to read it; but not for ever."""
         self._dropped += len(data)
-        if self._dropped > self.limits.linger_bytes:
-            self._pause()
+        if self._lingering and self._dropped > self.limits.linger_bytes:
+            self._lingering = False
+            self.transport.pauseProducing()
 
     def readConnectionLost(self) -> None:
         """The client will send no more, but may well want its answers."""
@@ -165,7 +170,7 @@ class S3Channel(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is over."""
         self._ending = True
-        self.deadline = NEVER
+        self.deadline = self.unread_deadline = NEVER
         self._held.clear()
         self._queue.clear()
         self._producer = self._settled = None
@@ -210,13 +215,15 @@ class S3Channel(Protocol):
             return
         self._advancing = True
         turn = TURN
-        while self._queue and self._current is None and not self._ending:
-            if not turn:
-                self.site.clock.callLater(0, self._advance)
-                break
-            turn -= 1
-            self._begin(self._queue.popleft())
-        self._advancing = False
+        try:
+            while self._queue and self._current is None and not self._ending:
+                if not turn:
+                    self.site.clock.callLater(0, self._advance)
+                    break
+                turn -= 1
+                self._begin(self._queue.popleft())
+        finally:
+            self._advancing = False
         if self._ending:
             return
         current = self._current
@@ -232,11 +239,13 @@ class S3Channel(Protocol):
         self.deadline = NEVER
         site = self.site
         site.requests_in_flight += 1
-        if not self.admitted and not site.admits(self) and request.refusal is None:
-            request.refusal = SlowDown()
-            request.keep_alive = False
-        elif request.body.failed:  # nobody has begun to serve it, so nobody need
-            request.refusal = request.body.error
+        if request.refusal is None:
+            error = request.body.error
+            if isinstance(error, S3Error):
+                request.refusal = error  # nobody has begun to serve it, so nobody need
+            elif not self.admitted and not site.admits(self):
+                request.refusal = SlowDown()
+                request.keep_alive = False
         request.process()
 
     def _rest(self) -> None:
@@ -244,8 +253,6 @@ class S3Channel(Protocol):
         framing, limits = self._framing, self.limits
         if framing.ended or self._half_closed:
             self._close()
-        elif self._full:
-            pass  # the client has yet to read the last answer: that deadline stays
         elif framing.body is not None:
             self._arm(limits.body_stall, S3Channel._close)
         elif framing.in_head:
@@ -306,8 +313,8 @@ class S3Channel(Protocol):
             if not request.body.complete:
                 request.body.discard()
             self._advance()
-        elif request.body.complete and request.refusal is None:
-            self._close()
+        elif request.body.complete and request.refusal is None and not request.keep_alive:
+            self._close()  # the client knew that this was the last one
         else:
             self._linger()
 
@@ -315,7 +322,7 @@ class S3Channel(Protocol):
 
     def _linger(self) -> None:
         """The client may still be sending: closing now would reset the connection before it has read the answer."""
-        self._ending = True
+        self._ending = self._lingering = True
         self._unregister()
         self._held.clear()
         self._queue.clear()
@@ -330,6 +337,7 @@ class S3Channel(Protocol):
     def _close(self) -> None:
         """Close when everything is written, or abort when the client does not read it."""
         self._ending = True
+        self._lingering = False
         self._unregister()
         self._queue.clear()
         self._arm(self.limits.response_stall, S3Channel.abortConnection)
@@ -343,7 +351,8 @@ class S3Channel(Protocol):
     def abortConnection(self) -> None:
         """Close at once, whatever is not written."""
         self._ending = True
-        self.deadline = NEVER
+        self._lingering = False
+        self.deadline = self.unread_deadline = NEVER
         self._unregister()
         self.transport.abortConnection()
 
@@ -361,9 +370,12 @@ class S3Channel(Protocol):
         self._expire = expire
 
     def expired(self) -> None:
-        """The deadline has passed."""
-        self.deadline = NEVER
-        self._expire(self)
+        """A deadline has passed."""
+        if self.unread_deadline <= self.site.now:
+            self.abortConnection()
+        else:
+            self.deadline = NEVER
+            self._expire(self)
 
     def _head_stalled(self) -> None:
         self._framing.fail(RequestTimeout())
@@ -381,12 +393,14 @@ class S3Channel(Protocol):
     # Backpressure of requests.
 
     def _pause(self) -> None:
-        if not self._paused:
+        if not self._paused and not self._ending:
             self._paused = True
             self.transport.pauseProducing()
 
     def _resume(self) -> None:
-        if not self._paused or self._queue or (self._current is not None and self._current.body.full):
+        if not self._paused or self._ending or self._queue:
+            return
+        if self._current is not None and self._current.body.full:
             return
         self._paused = False
         if self._held:
@@ -401,34 +415,32 @@ class S3Channel(Protocol):
     def pauseProducing(self) -> None:
         """The transport holds all it wants to."""
         self._full = True
-        self._arm(self.limits.response_stall, S3Channel.abortConnection)
+        self.unread_deadline = self.site.now + self.limits.response_stall
         if self._producer is not None:
             self._producer.pauseProducing()
 
     def resumeProducing(self) -> None:
         """The transport has written everything."""
         self._full = False
-        self.deadline = NEVER
+        self.unread_deadline = NEVER
         if self._producer is not None:
             self._producer.resumeProducing()
-        elif self._current is None and not self._ending:
-            self._rest()
 
     def stopProducing(self) -> None:
         """The transport is gone."""
         if self._producer is not None:
             self._producer.stopProducing()
 
-    def registerProducer(self, producer: IPushProducer | IPullProducer, streaming: bool) -> None:
-        """Let a producer of the current answer know when to pause; a pull producer is pulled as long as there is room."""
+    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
+        """Tell the producer of the current answer when to pause; pull a pull producer while there is room."""
         if self._producer is not None:
             raise RuntimeError("this answer has a producer")
         if streaming:
-            self._producer = producer
+            self._producer = push = cast(IPushProducer, producer)
             if self._full:
-                producer.pauseProducing()
+                push.pauseProducing()
         else:
-            self._producer = puller = Puller(producer, self.site.clock)
+            self._producer = puller = Puller(cast(IPullProducer, producer), self.site.clock)
             if not self._full:
                 puller.resumeProducing()
 
@@ -474,42 +486,12 @@ class S3Channel(Protocol):
 
     def getPeer(self) -> IAddress:
         """The client's address."""
-        return self.transport.getPeer()
+        return cast(IAddress, self.transport.getPeer())
 
     def getHost(self) -> IAddress:
         """Our address."""
-        return self.transport.getHost()
+        return cast(IAddress, self.transport.getHost())
 
     def isSecure(self) -> bool:
         """Whether the connection is over TLS."""
         return self.secure
-
-
-@implementer(IPushProducer)
-class Puller:
-    """Makes a push producer of a pull producer: asks for more in each turn of the reactor, unless paused."""
-
-    def __init__(self, producer: IPullProducer, clock: IReactorTime) -> None:
-        self._producer = producer
-        self._clock = clock
-        self._call: IDelayedCall | None = None
-
-    def resumeProducing(self) -> None:
-        """Go on asking."""
-        if self._call is None:
-            self._call = self._clock.callLater(0, self._pull)
-
-    def pauseProducing(self) -> None:
-        """Ask no more."""
-        if self._call is not None:
-            self._call.cancel()
-            self._call = None
-
-    def stopProducing(self) -> None:
-        """Nobody will read the rest."""
-        self.pauseProducing()
-        self._producer.stopProducing()
-
-    def _pull(self) -> None:
-        self._call = self._clock.callLater(0, self._pull)
-        self._producer.resumeProducing()

@@ -15,8 +15,8 @@ No I/O: bytes go in through `Framing.feed`; heads come out through `FramingOwner
 | transfer codings beside chunked                                                        | here       | 501  |
 | a target or header section above the `Limits`                                          | here       | 414, 431 |
 
-What follows the head of a Content-Length body needs no parser: it is counted off. An Upgrade is declined by answering in
-HTTP/1.1, body and all.
+What follows the head of a Content-Length body needs no parser: it is counted off. An Upgrade is declined by answering
+in HTTP/1.1, body and all.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ from s3gw.web.body import NO_BODY, BodyOwner, RequestBody
 from s3gw.web.limits import Limits
 
 EXCESS = 16 * 1024
-"""Bytes that chunk extensions and trailers may have beyond what chunks need."""
+"""Bytes that chunk extensions and trailers may have beyond what chunks need; one read of the socket is not counted."""
 
 CHUNK_OVERHEAD = 32
 """Bytes of framing allowed for each byte of a chunked body: one-byte chunks need five."""
 
 ONE_READ = 64 * 1024
-"""The most that the transport delivers at once; a head that is still incomplete was counted from the start of a read."""
+"""The most that the transport delivers at once: how far the size of an incomplete head may be overestimated."""
 
 _KNOWN_NAMES = 1024
 _log = Logger()
@@ -210,6 +210,8 @@ class Framing:
         if self.body is not None:
             self.body.fail(error)
             return
+        if not self.in_head:
+            self.on_message_begin()  # not even its first byte was understood
         method = self._parser.get_method() if self._url else b""
         self._owner.head_received(method, self._url, b"HTTP/1.1", self._headers, NO_BODY, False, error)
 
@@ -230,7 +232,9 @@ class Framing:
             raise URITooLong()
 
     def on_header(self, raw: bytes, value: bytes) -> None:
-        """llhttp: a header field. After the head, it is a trailer and goes nowhere."""
+        """llhttp: a header field, or a trailer, which goes nowhere."""
+        if not self.in_head:
+            return
         name = _names.get(raw) or _lower(raw)
         headers = self._headers
         text = value.rstrip().decode("latin-1")
@@ -238,7 +242,7 @@ class Framing:
             headers[name] = text
             return
         self._repeats += 1
-        if self._repeats > self._limits.headers or not self.in_head:
+        if self._repeats > self._limits.headers:
             raise RequestHeaderSectionTooLarge()
         if name in {"host", "content-length"}:
             self._fault = BadRequest(f"The header {name} is repeated")

@@ -6,12 +6,12 @@ Twisted Resource may use ``setHeader``, ``write``, ``finish`` and the rest inste
 
 Answering while a body is still arriving follows one rule. `S3Channel.settle` decides, before a byte is written:
 
-| the rest of the body                          | the answer                          | the connection                   |
-|-----------------------------------------------|-------------------------------------|----------------------------------|
-| none                                          | at once                             | goes on                          |
-| the client waits for ``100 Continue``         | at once, and never a 100            | ends                             |
-| at most `Limits.drop` bytes by Content-Length | when they have come and are dropped | goes on                          |
-| longer, chunked, malformed, or never to come  | at once                             | ends after lingering for a while |
+| the rest of the body                          | the answer                          | the connection        |
+|-----------------------------------------------|-------------------------------------|-----------------------|
+| none                                          | at once                             | goes on               |
+| the client waits for ``100 Continue``         | at once, and never a 100            | ends, after lingering |
+| at most `Limits.drop` bytes by Content-Length | when they have come and are dropped | goes on               |
+| longer, chunked, malformed, or never to come  | at once                             | ends, after lingering |
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from http import HTTPStatus
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+from urllib.parse import unquote_to_bytes
 
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IAddress, IProducer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web import server
-from twisted.web.http import parse_qs, unquote
+from twisted.web.http import parse_qs
 from twisted.web.http_headers import Headers
 
 from s3gw.errors import InternalError, S3Error
@@ -36,6 +37,7 @@ from s3gw.web.body import BodySender, BodySource, Buffer, ClientDisconnected, Me
 
 if TYPE_CHECKING:
     from s3gw.web.channel import S3Channel
+    from s3gw.web.site import GatewaySite
 
 _log = Logger()
 
@@ -45,7 +47,15 @@ METHODS = {name.encode(): name for name in ("GET", "PUT", "HEAD", "POST", "DELET
 ALLOWED = "GET, HEAD, PUT, POST, DELETE, OPTIONS"
 
 ONE_WRITE = 1024 * 1024
-"""A longer body that is in memory goes out window by window, so that a slow reader of it can be told from a dead one."""
+"""A longer body in memory goes out window by window, so that a slow reader of it can be told from a dead one."""
+
+
+T = TypeVar("T")
+
+
+def _lazy(make: Callable[[Any], T]) -> T:
+    """`cached_property`, which a type checker takes for the plain attribute that it stands in for."""
+    return cast(T, cached_property(make))
 
 
 def header_lines(headers: Sequence[tuple[str, str]]) -> tuple[str, int | None]:
@@ -64,6 +74,8 @@ def header_lines(headers: Sequence[tuple[str, str]]) -> tuple[str, int | None]:
             count += 1
     if text.count("\n") != count or text.count("\r") != count or "\0" in text:
         raise ValueError(f"a response header holds a line break or NUL: {text!r}")
+    if not text.isascii():
+        text.encode("latin-1")  # fails now, while another answer is still possible
     return text, length
 
 
@@ -81,15 +93,18 @@ class S3Request(server.Request):
     :ivar operation: and ``bucket``, ``key``, ``user``, ``error_code``: notes for the access log, by whoever knows.
     """
 
+    site: GatewaySite
+    channel: S3Channel | None = None  # type: ignore[assignment]  # as in H2: what an HTTPChannel does for requests
+    transport: Any
     defaultContentType = None
-    notifications: Sequence[Deferred[None]] = ()  # a list from the first `notifyFinish` on
+    notifications: Sequence[Deferred[None]] = ()  # type: ignore[assignment]  # a list when one is asked for
     queued = False
     cut = True
     bytes_sent = 0
     operation = ""
     bucket = ""
     key = ""
-    user = ""
+    user = ""  # type: ignore[assignment]  # Basic authentication is not for us
     error_code = ""
     _on_disconnect: Sequence[Callable[[], object]] = ()
     _answered = False
@@ -108,7 +123,7 @@ class S3Request(server.Request):
         refusal: S3Error | None,
     ) -> None:
         # Not the base's: it makes two Headers and asks for addresses, whether they are used or not.
-        self.channel: S3Channel | None = channel
+        self.channel = channel
         self.site = site = channel.site
         self.transport = channel.transport
         self.method = method
@@ -128,17 +143,17 @@ class S3Request(server.Request):
 
     # What a stock Resource may ask for, made when it does.
 
-    @cached_property
+    @_lazy
     def client(self) -> IAddress:
         """The client's address."""
-        return self.transport.getPeer()
+        return cast(IAddress, self.transport.getPeer())
 
-    @cached_property
+    @_lazy
     def host(self) -> IAddress:
         """Our address."""
-        return self.transport.getHost()
+        return cast(IAddress, self.transport.getHost())
 
-    @cached_property
+    @_lazy
     def requestHeaders(self) -> Headers:
         """The request's headers, Twisted's way."""
         headers = Headers()
@@ -146,17 +161,17 @@ class S3Request(server.Request):
             headers.addRawHeader(name.encode("latin-1"), value.encode("latin-1"))
         return headers
 
-    @cached_property
+    @_lazy
     def responseHeaders(self) -> Headers:
         """The headers of the answer, for those who do not `respond`."""
         return Headers()
 
-    @cached_property
+    @_lazy
     def cookies(self) -> list[bytes]:
         """Cookies to set."""
         return []
 
-    @cached_property
+    @_lazy
     def received_cookies(self) -> dict[bytes, bytes]:
         """Cookies received."""
         cookies: dict[bytes, bytes] = {}
@@ -166,33 +181,38 @@ class S3Request(server.Request):
                 cookies[name] = value
         return cookies
 
-    @cached_property
+    @_lazy
     def path(self) -> bytes:
         """The target without its query."""
         return self.uri.partition(b"?")[0]
 
-    @cached_property
+    @_lazy
     def args(self) -> dict[bytes, list[bytes]]:
         """The query, Twisted's way; `RequestHead.query` loses nothing."""
-        return parse_qs(self.uri.partition(b"?")[2], True)
+        return cast("dict[bytes, list[bytes]]", parse_qs(self.uri.partition(b"?")[2], True))
 
-    @cached_property
+    @_lazy
+    def sitepath(self) -> list[bytes]:
+        """Where the site is mounted: nowhere else."""
+        return []
+
+    @_lazy
     def prepath(self) -> list[bytes]:
         """Segments of the path that led to the resource."""
         return []
 
-    @cached_property
+    @_lazy
     def postpath(self) -> list[bytes]:
         """Segments of the path that are left, decoded."""
-        return [unquote(segment) for segment in self.path[1:].split(b"/")]
+        return [unquote_to_bytes(segment) for segment in self.path[1:].split(b"/")]
 
-    @cached_property
+    @_lazy
     def content(self) -> BytesIO | None:
         """The body as a file, if it had arrived when this was first asked for; else None, and `body` is the way."""
         pieces = self.body.take()
         return None if pieces is None else BytesIO(b"".join(pieces))
 
-    @cached_property
+    @_lazy
     def _adapterCache(self) -> dict[str, object]:
         return {}  # which Componentized's own __init__ would have made
 
@@ -226,6 +246,13 @@ class S3Request(server.Request):
             self._on_disconnect.append(callback)
         else:
             self._on_disconnect = [callback]
+
+    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
+        """Register the producer of a stock Resource's answer; unlike Twisted's, stop it if the client has gone."""
+        if self._disconnected:
+            producer.stopProducing()
+        else:
+            super().registerProducer(producer, streaming)
 
     def notifyFinish(self) -> Deferred[None]:
         """A Deferred that fires when the answer ended, or fails when the client goes away before that.
@@ -295,22 +322,23 @@ class S3Request(server.Request):
         :raises RuntimeError: the answer was given already.
         """
         lines, length = header_lines(headers)
-        content = body if isinstance(body, bytes) else b"".join(body)
+        pieces: Sequence[Buffer] = (body,) if isinstance(body, bytes) else body
+        size = sum(map(len, pieces))
         if length is None:
-            length = len(content)
-        elif length != len(content) and self.method != b"HEAD" and status not in BODILESS:
-            raise ValueError(f"Content-Length is {length}, the body has {len(content)} bytes")
+            length = size
+        elif length != size and self.method != b"HEAD" and status not in BODILESS:
+            raise ValueError(f"Content-Length is {length}, the body has {size} bytes")
         channel = self._begin(status)
         if channel is None:
             return
         if self.body.complete:
-            self._send_whole(status, lines, length, content)
+            self._send_whole(status, lines, length, pieces)
             return
         settled = channel.settle(self)
         if settled is None:
-            self._send_whole(status, lines, length, content)
+            self._send_whole(status, lines, length, pieces)
         else:
-            settled.addCallback(lambda _: self._send_whole(status, lines, length, content))
+            settled.addCallback(lambda _: self._send_whole(status, lines, length, pieces))
 
     def _begin(self, status: int) -> S3Channel | None:
         """Claim the answer. None if nobody is left to get it."""
@@ -322,21 +350,22 @@ class S3Request(server.Request):
         self.code = status
         return self.channel
 
-    def _send_whole(self, status: int, lines: str, length: int, content: bytes) -> None:
+    def _send_whole(self, status: int, lines: str, length: int, body: Sequence[Buffer]) -> None:
         channel = self.channel
         if channel is None:
             return
         bodiless = status in BODILESS
         head = self._head(channel, status, lines, None if bodiless else length)
         if bodiless or self.method == b"HEAD":
-            content = b""
-        elif len(content) > ONE_WRITE:
-            rest = MemorySource(content, channel.limits.window)
-            self._sending = Deferred.fromCoroutine(self._copy(channel, head, rest, length))
+            channel.write(head)
+        elif length <= ONE_WRITE:
+            self.bytes_sent = length
+            channel.write(b"".join((head, *body)))
+        else:
+            source = MemorySource(b"".join(body), channel.limits.window)
+            self._sending = Deferred.fromCoroutine(self._copy(channel, head, source, length))
             self._sending.addErrback(lambda failure: failure.trap(ClientDisconnected))
             return
-        self.bytes_sent = len(content)
-        channel.write(head + content)
         self._end(channel)
 
     def _head(self, channel: S3Channel, status: int, lines: str, length: int | None) -> bytes:
@@ -380,25 +409,34 @@ class S3Request(server.Request):
             lines, length = header_lines(headers)
             if length is None:
                 raise ValueError("a streamed answer needs its Content-Length")
-            channel = self._begin(status)
-            settled = channel.settle(self) if channel is not None and not self.body.complete else None
-            if settled is not None:
-                await settled
-            channel = self.channel
-            if channel is None:
-                raise ClientDisconnected()
-            head = self._head(channel, status, lines, None if status in BODILESS else length)
+            channel = await self._turn(status)
+            bodiless = status in BODILESS
+            head = self._head(channel, status, lines, None if bodiless else length)
         except BaseException:
             source.close()
-            if self._disconnected:
-                raise ClientDisconnected() from None
             raise
-        if self.method == b"HEAD" or status in BODILESS:
+        if bodiless or self.method == b"HEAD":
             source.close()
             channel.write(head)
             self._end(channel)
-            return
-        await self._copy(channel, b"".join((head, *first)), source, length, sent=sum(map(len, first)))
+        else:
+            await self._copy(channel, b"".join((head, *first)), source, length, sum(map(len, first)))
+
+    async def _turn(self, status: int) -> S3Channel:
+        """Claim the answer, and wait until it may go out."""
+        channel = self._begin(status)
+        if channel is not None and not self.body.complete:
+            settled = channel.settle(self)
+            if settled is not None:
+                try:
+                    await settled
+                except CancelledError:
+                    self.abort()  # nobody else can answer now
+                    if not self._disconnected:
+                        raise
+        if self.channel is None:
+            raise ClientDisconnected()
+        return self.channel
 
     async def _copy(self, channel: S3Channel, opening: bytes, source: BodySource, length: int, sent: int = 0) -> None:
         sender = BodySender(channel, source, length - sent)
@@ -413,8 +451,8 @@ class S3Request(server.Request):
             raise
         finally:
             self.bytes_sent = length - sender.remaining
+            channel.unregisterProducer()
             source.close()
-        channel.unregisterProducer()
         self._end(channel)
 
     def abort(self) -> None:

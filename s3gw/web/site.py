@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Callable
+from typing import cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
@@ -67,7 +68,7 @@ class GatewaySite(server.Site):
         self._channels: set[S3Channel] = set()
         self._admitted = 0
         self._sweeping: IDelayedCall | None = None
-        self._drained: Deferred[None] | None = None
+        self._drained: list[Deferred[None]] = []
         self._serial = int.from_bytes(os.urandom(8), "big")
         self._host_id = base64.b64encode(os.urandom(56)).decode()
 
@@ -82,7 +83,7 @@ class GatewaySite(server.Site):
     def log(self, request: object) -> None:
         """Nothing: see `startFactory`."""
 
-    def buildProtocol(self, addr: IAddress | None) -> S3Channel:
+    def buildProtocol(self, addr: IAddress | None) -> S3Channel:  # type: ignore[override]
         """A channel for a new connection."""
         channel = S3Channel(self)
         channel.factory = self
@@ -122,8 +123,8 @@ class GatewaySite(server.Site):
         if self._sweeping is not None:
             self._sweeping.cancel()
             self._sweeping = None
-        if self._drained is not None:
-            drained, self._drained = self._drained, None
+        waiting, self._drained = self._drained, []
+        for drained in waiting:
             drained.callback(None)
 
     def admits(self, channel: S3Channel) -> bool:
@@ -152,8 +153,8 @@ class GatewaySite(server.Site):
         if self._locate is not None:
             return self._locate(request)
         if self.resource.isLeaf:
-            return self.resource
-        return getChildForRequest(self.resource, request)
+            return cast(IResource, self.resource)
+        return cast(IResource, getChildForRequest(self.resource, request))
 
     # The end.
 
@@ -166,9 +167,7 @@ class GatewaySite(server.Site):
         if not self._channels:
             drained.callback(None)
             return drained
-        if self._drained is not None:
-            self._drained.chainDeferred(drained)
-        self._drained = drained
+        self._drained.append(drained)
         for channel in list(self._channels):
             channel.drain()
         return drained
@@ -185,5 +184,5 @@ class GatewaySite(server.Site):
         date = datetimeToString(now).decode()
         self.common_headers = f"Date: {date}\r\nServer: s3gw\r\nx-amz-id-2: {self._host_id}\r\n"
         self._sweeping = self.clock.callLater(SWEEP_SECONDS, self._sweep)
-        for channel in [channel for channel in self._channels if channel.deadline <= now]:
+        for channel in [each for each in self._channels if each.deadline <= now or each.unread_deadline <= now]:
             channel.expired()

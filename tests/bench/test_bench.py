@@ -73,7 +73,7 @@ class LoadTests(SynchronousTestCase):
 
     def test_until_the_time_is_up(self) -> None:
         """With a time limit the list is sent round and round."""
-        outcome = load.run(replace(self.plan(seconds=0.2), requests=self.plan().requests[:3]))
+        outcome = load.run(replace(self.plan(seconds=0.2, connections=4), requests=self.plan().requests[:3]))
         self.assertGreater(len(outcome.latencies), 3)
         self.assertEqual(outcome.errors, 0)
         self.assertGreaterEqual(outcome.elapsed, 0.2)

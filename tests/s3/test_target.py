@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from s3gw.errors import InvalidBucketName, InvalidURI, KeyTooLongError
+from s3gw.errors import InvalidArgument, InvalidBucketName, InvalidURI, KeyTooLongError
 from s3gw.s3.head import RequestHead
-from s3gw.s3.target import Bucket, Object, Service, Target, check_bucket_name, parse_target
+from s3gw.s3.target import Bucket, Object, Service, Target, check_bucket_name, parse_copy_source, parse_target
 
 KEYS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=200)
 SUFFIXES = ("s3.example.com", "example.com")
@@ -97,6 +97,49 @@ class VirtualHostTests(SynchronousTestCase):
     def test_without_a_host(self) -> None:
         """HTTP/1.0 needs no Host: path style."""
         self.assertEqual(Object("bucket", "key"), parse_target(RequestHead("GET", "/bucket/key", {})))
+
+
+class CopySourceTests(SynchronousTestCase):
+    """``x-amz-copy-source``."""
+
+    def test_table(self) -> None:
+        """Bucket, key and version, however much of it the client has encoded."""
+        for value, key, version in (
+            ("bucket/key", "key", ""),
+            ("/bucket/key", "key", ""),
+            ("bucket%2Fkey", "key", ""),
+            ("%2Fbucket%2Fa%2F%2Fb%2F", "a//b/", ""),
+            ("bucket//a/../b", "/a/../b", ""),
+            ("bucket/a+b%20c%3Fd", "a+b c?d", ""),
+            ("bucket/key?versionId=v%2B1", "key", "v+1"),
+            ("bucket/foo%3FversionId=1?versionId=2", "foo?versionId=1", "2"),
+            ("bucket/key?x", "key?x", ""),
+        ):
+            self.assertEqual((Object("bucket", key), version), parse_copy_source(value), value)
+
+    def test_refused(self) -> None:
+        """What names no object is refused in S3's words."""
+        for value in (
+            "",
+            "/",
+            "bucket",
+            "bucket/",
+            "/bucket",
+            "//key",
+            "b/k",
+            "bucket/%zz",
+            "bucket/%FF",
+            "bucket/%00",
+        ):
+            error = self.assertRaises(InvalidArgument, parse_copy_source, value)
+            self.assertEqual({"ArgumentName": "x-amz-copy-source", "ArgumentValue": value}, error.fields)
+        self.assertRaises(KeyTooLongError, parse_copy_source, "bucket/" + "k" * 1025)
+
+    @given(KEYS)
+    def test_any_key(self, key: str) -> None:
+        """Every key comes back from either way of encoding it."""
+        for safe in ("", "/"):
+            self.assertEqual((Object("bucket", key), ""), parse_copy_source("bucket/" + quote(key, safe=safe)))
 
 
 class BucketNameTests(SynchronousTestCase):

@@ -1,0 +1,85 @@
+"""Configuration that a bucket can have in S3 and has not here, read as S3 answers for a bucket without it.
+
+SDKs and tools read these on their own. Writing any of them is NotImplemented.
+
+Source: the Get operations of https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from s3gw.errors import (
+    NoSuchBucketPolicy,
+    NoSuchKey,
+    NoSuchLifecycleConfiguration,
+    NoSuchPublicAccessBlockConfiguration,
+    NoSuchWebsiteConfiguration,
+    ObjectLockConfigurationNotFoundError,
+    OwnershipControlsNotFoundError,
+    ReplicationConfigurationNotFoundError,
+    S3Error,
+    ServerSideEncryptionConfigurationNotFoundError,
+)
+from s3gw.operations.call import Call, Operation, Response, document
+from s3gw.s3 import xml
+from s3gw.s3.markup import document as markup
+
+_MISSING: Mapping[str, type[S3Error]] = {
+    "GetBucketEncryption": ServerSideEncryptionConfigurationNotFoundError,
+    "GetBucketLifecycleConfiguration": NoSuchLifecycleConfiguration,
+    "GetBucketOwnershipControls": OwnershipControlsNotFoundError,
+    "GetBucketPolicy": NoSuchBucketPolicy,
+    "GetBucketPolicyStatus": NoSuchBucketPolicy,
+    "GetBucketReplication": ReplicationConfigurationNotFoundError,
+    "GetBucketWebsite": NoSuchWebsiteConfiguration,
+    "GetObjectLockConfiguration": ObjectLockConfigurationNotFoundError,
+    "GetPublicAccessBlock": NoSuchPublicAccessBlockConfiguration,
+}
+"""Configuration whose absence is an error."""
+
+_EMPTY: Mapping[str, bytes] = {
+    "GetBucketAccelerateConfiguration": markup("AccelerateConfiguration"),
+    "GetBucketLogging": markup("BucketLoggingStatus"),
+    "GetBucketNotificationConfiguration": markup("NotificationConfiguration"),
+    "GetBucketRequestPayment": xml.request_payment_configuration(),
+    "GetBucketVersioning": xml.versioning_configuration(),
+}
+"""Configuration whose absence is a document."""
+
+
+def _missing(error: type[S3Error]) -> Operation:
+    async def operate(call: Call) -> Response:
+        raise error(BucketName=call.bucket)
+
+    return operate
+
+
+def _empty(body: bytes) -> Operation:
+    async def operate(call: Call) -> Response:
+        return document(body)
+
+    return operate
+
+
+async def get_bucket_acl(call: Call) -> Response:
+    """GET /bucket?acl"""
+    assert call.bucket_info is not None
+    return document(xml.access_control_policy(call.gateway.owner_of(call.bucket_info.owner)))
+
+
+async def get_object_acl(call: Call) -> Response:
+    """GET /bucket/key?acl"""
+    info = await call.storage.find(call.bucket, call.key)
+    if info is None:
+        raise NoSuchKey(Key=call.key)
+    return document(xml.access_control_policy(call.gateway.owner_of(info.owner)))
+
+
+UNCONFIGURED: Mapping[str, Operation] = {
+    **{name: _missing(error) for name, error in _MISSING.items()},
+    **{name: _empty(body) for name, body in _EMPTY.items()},
+    "GetBucketAcl": get_bucket_acl,
+    "GetObjectAcl": get_object_acl,
+}
+"""These operations by name."""
