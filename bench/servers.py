@@ -181,7 +181,9 @@ def _running(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A child process with its output in a file; stopped on the way out, by force if it has to be."""
     search = os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH")]))
-    variables = {**os.environ, "PYTHONPATH": search, **(environment or {})}
+    # A gateway reads its options from S3GW_... too: what is measured must not depend on who measures.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("S3GW_")}
+    variables = {**inherited, "PYTHONPATH": search, **(environment or {})}
     with log.open("wb") as out:
         process = subprocess.Popen(
             command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, cwd=log.parent, env=variables

@@ -52,6 +52,12 @@ class AccessDenied(S3Error):
     status = 403
 
 
+class AccessForbidden(S3Error):
+    """CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, request method / Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the resource's CORS spec."""
+
+    status = 403
+
+
 class AuthorizationHeaderMalformed(S3Error):
     """The authorization header that you provided is not valid."""
 

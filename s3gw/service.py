@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -28,7 +28,6 @@ from s3gw.credentials import KeyRing
 from s3gw.errors import ServiceUnavailable
 from s3gw.operations.call import Gateway
 from s3gw.settings import ConfigurationError, Listener, Settings, reload_each
-from s3gw.store.engine import Durability
 from s3gw.store.interface import IObjectStore, StoreFailed, StoreUnusable
 from s3gw.store.rocks import RocksStore
 from s3gw.web.accesslog import log_request
@@ -218,7 +217,7 @@ def _permit_all(request: S3Request) -> None:
 def _open_rocks(settings: Settings, metrics: Metrics) -> IObjectStore:
     store: IObjectStore = RocksStore.open(
         str(settings.db_path),
-        durability=cast(Durability, settings.durability),
+        durability=settings.durability,
         cache_bytes=int(settings.cache_bytes * (1 - HOT_SHARE)),
         observe=metrics.store_called,
     )

@@ -20,7 +20,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -244,7 +244,7 @@ class Settings:
     cache_mb: int = _option(
         256, _whole(1, 1 << 20), "Memory for the block cache and hot objects, in MiB (1048576 bytes). Default: 256."
     )
-    auth: str = _option(
+    auth: Literal["none", "sigv4"] = _option(
         "none",
         _one_of("none", "sigv4"),
         "none: whoever reaches the port may do everything; sigv4: requests are signed with a key of --access_key or "
@@ -277,13 +277,13 @@ class Settings:
         _whole(1, 5 << 20),
         "Largest body of one PUT or part, in MiB (1048576 bytes). Default: 5120, which is AWS's 5 GiB.",
     )
-    durability: str = _option(
+    durability: Literal["commit", "os", "memory"] = _option(
         "commit",
         _one_of("commit", "os", "memory"),
         "What a write is answered after. commit: the log is on disk; os: the kernel has it, so only a power cut loses "
         "the last seconds; memory: no log. Default: commit.",
     )
-    metrics: str = _option(
+    metrics: Literal["open", "signed", "off"] = _option(
         "open",
         _one_of("open", "signed", "off"),
         "Who may GET /metrics. open: everybody; signed: like any request; off: nobody. Default: open.",

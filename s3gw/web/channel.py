@@ -34,7 +34,6 @@ from twisted.internet.interfaces import (
     IPullProducer,
     IPushProducer,
     ISSLTransport,
-    ITCPTransport,
     ITransport,
 )
 from twisted.internet.protocol import Protocol, connectionDone
@@ -107,8 +106,9 @@ class S3Channel(Protocol):
         """A client has connected."""
         transport = self.transport
         self.secure = ISSLTransport.providedBy(transport)
-        if ITCPTransport.providedBy(transport):
-            transport.setTcpNoDelay(True)
+        set_no_delay = getattr(transport, "setTcpNoDelay", None)  # TLS over a UNIX socket claims it, and has it not
+        if set_no_delay is not None:
+            set_no_delay(True)
         transport.registerProducer(self, True)
         self._registered = True
         self.site.connection_opened(self)

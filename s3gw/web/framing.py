@@ -128,10 +128,10 @@ class Framing:
                 data = self._parse(data)
 
     def close(self) -> None:
-        """Forget the parser, which knows us; tell an unfinished body nothing."""
+        """The connection is gone: let go of all that refers to us."""
         self.ended = True
         self.body = None
-        del self._parser
+        del self._parser, self._owner
 
     def _count_off(self, data: bytes) -> bytes:
         body = self.body

@@ -379,7 +379,7 @@ class S3Request(server.Request):
     def _end(self, channel: S3Channel) -> None:
         self.cut = False
         self.finished = 1
-        self.channel = None
+        self.channel = self._sending = None
         self._on_disconnect = ()
         if self.notifications:
             notifications, self.notifications = self.notifications, ()

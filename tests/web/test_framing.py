@@ -39,7 +39,7 @@ CHUNKED = b"Transfer-Encoding: chunked"
 UNDERSTOOD = {
     "plain": (get(b"/b/k"), b"GET /b/k? h "),
     "query": (get(b"/b/k?a&b=1?2"), b"GET /b/k?a&b=1?2 h "),
-    "path as sent": (get(b"//b//..%2F/;+{}|\\^`\"<>~@:"), b"GET //b//..%2F/;+{}|\\^`\"<>~@:? h "),
+    "path as sent": (get(b'//b//..%2F/;+{}|\\^`"<>~@:'), b'GET //b//..%2F/;+{}|\\^`"<>~@:? h '),
     "absolute form": (get(b"http://other:90/b?q"), b"GET /b?q other:90 "),
     "absolute form, no path": (get(b"http://other"), b"GET /? other "),
     "absolute form, query only": (get(b"HTTPS://other?q"), b"GET /?q other "),
@@ -50,7 +50,7 @@ UNDERSTOOD = {
     "length with space behind": (put(b"Content-Length: 3 \t", body=b"abc"), b"PUT /? h abc"),
     "chunked": (put(CHUNKED, body=b"3\r\nabc\r\n00a\r\n0123456789\r\n0\r\n\r\n"), b"PUT /? h abc0123456789"),
     "chunked in capitals": (put(b"TRANSFER-ENCODING: CHUNKED", body=b"1\r\na\r\n0\r\n\r\n"), b"PUT /? h a"),
-    "extensions": (put(CHUNKED, body=b"3;a=b;c=\"d\"\r\nabc\r\n0;e\r\n\r\n"), b"PUT /? h abc"),
+    "extensions": (put(CHUNKED, body=b'3;a=b;c="d"\r\nabc\r\n0;e\r\n\r\n'), b"PUT /? h abc"),
     "trailers": (put(CHUNKED, body=b"3\r\nabc\r\n0\r\nHost: evil\r\nX: 1\r\nX: 2\r\n\r\n"), b"PUT /? h abc"),
     "body of GET": (get(b"/", b"Content-Length: 2") + b"ab", b"GET /? h ab"),
     "upgrade": (get(b"/", b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c"), b"GET /? h "),
@@ -230,7 +230,7 @@ class FramingTests(SynchronousTestCase):
 
     def test_endless_framing(self) -> None:
         """Extensions and trailers do not go on for ever: nobody is kept busy with what is no body."""
-        for opening, more in ((b"3;", b"a" * 1000), (b"0\r\n", b"a: b\r\n" * 200), (b"0\r\na: ", b"b" * 1000)):
+        for opening, more in ((b"3;", b"a" * 1000), (b"0\r\n", b"a: b\r\n" * 167), (b"0\r\na: ", b"b" * 1000)):
             client = self.serve(put(CHUNKED, body=opening))
             for _ in range(17):
                 self.assertEqual([], client.answers(), opening)

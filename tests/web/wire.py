@@ -53,6 +53,9 @@ class Wire(StringTransport):
     def writeSequence(self, data: Sequence[bytes]) -> None:
         self.write(b"".join(data))
 
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        self.no_delay = enabled
+
     def abortConnection(self) -> None:
         self.aborted = True
         self.disconnecting = True
