@@ -30,7 +30,8 @@ from typing import NamedTuple
 from rocksdict import Cache, Options, Rdict, ReadOptions, WriteBatch, WriteOptions
 
 from s3gw.store.keys import after_prefix, chunk_row, chunks_of
-from s3gw.store.options import BODY, MIB, body_options, database_options
+from s3gw.store.options import CHUNKS as FAMILY
+from s3gw.store.options import MIB, body_options, database_options
 from s3gw.store.records import open_chunk, seal_chunk
 
 CHUNK = 64 * 1024
@@ -78,11 +79,12 @@ class Bench:
         options.set_allow_mmap_reads(way.mmap)
         bodies = body_options(cache)
         bodies.set_enable_blob_files(way.blobs)
+        bodies.set_min_blob_size(1024)
         way.tune(bodies)
         self.path = path
-        self.database = Rdict(path, options, column_families={BODY: bodies})
-        self.bodies = self.database.get_column_family(BODY)
-        self.family = self.database.get_column_family_handle(BODY)
+        self.database = Rdict(path, options, column_families={FAMILY: bodies})
+        self.bodies = self.database.get_column_family(FAMILY)
+        self.family = self.database.get_column_family_handle(FAMILY)
         self.options = ReadOptions()
         self.options.set_verify_checksums(way.verify)
         self.write_options = WriteOptions()

@@ -232,6 +232,12 @@ class InvalidRequest(S3Error):
     status = 400
 
 
+class InvalidStorageClass(S3Error):
+    """The storage class you specified is not valid"""
+
+    status = 400
+
+
 class InvalidTag(S3Error):
     """The tag provided was not a valid tag."""
 

@@ -40,6 +40,7 @@ from s3gw.web.resources import Authenticator, ServiceResource
 from s3gw.web.respond import refuse
 from s3gw.web.site import GatewaySite
 from s3gw.web.storage import LaneStorage
+from s3gw.web.sweep import UploadSweep
 from s3gw.web.tls import ServerCertificate
 
 SWITCH_INTERVAL_SECONDS = 0.0005
@@ -119,6 +120,8 @@ class GatewayService(Service):
             int(self._settings.cache_bytes * HOT_SHARE),
         )
         self.site.serve(self._tree())
+        self._sweep = UploadSweep(self._storage, self._reactor, _now_ms, self._settings.abandoned_upload_days)
+        self._sweep.start()
         self._watch()
         self._handle_hangup()
         self._serving = True
@@ -130,8 +133,9 @@ class GatewayService(Service):
         authenticator = Authenticator(self._keys, settings.region, time.time)
         gateway = Gateway(
             storage=self._storage,
-            clock=lambda: time.time_ns() // 1_000_000,
+            clock=_now_ms,
             owner_of=authenticator.owner_of,
+            authenticate_form=authenticator.authenticate_form,
             region=settings.region,
             signatures=self._keys is not None,
             max_object_bytes=settings.max_object_bytes,
@@ -147,8 +151,9 @@ class GatewayService(Service):
         metrics.gauge("s3gw_inflight_requests", "Requests being answered.", lambda: site.requests_in_flight)
         metrics.gauge("s3gw_open_connections", "Client connections.", lambda: site.open_connections)
         metrics.gauge("s3gw_cache_bytes", "Bytes in the cache of hot bodies.", lambda: cache.size)
-        metrics.count("s3gw_cache_hits", "Body rows found in the cache of hot bodies.", lambda: cache.hits)
-        metrics.count("s3gw_cache_misses", "Body rows not found in that cache.", lambda: cache.misses)
+        metrics.counter("s3gw_cache_hits", "Body rows found in the cache of hot bodies.", lambda: cache.hits)
+        metrics.counter("s3gw_cache_misses", "Body rows not found in that cache.", lambda: cache.misses)
+        metrics.counter("s3gw_uploads_expired", "Abandoned uploads that were aborted.", lambda: self._sweep.aborted)
         metrics.properties(self._store.properties)
 
     async def _ready(self) -> bool:
@@ -195,6 +200,7 @@ class GatewayService(Service):
         await drained
         if give_up.active():
             give_up.cancel()
+        await self._sweep.stop()
         await self._storage.drained()
         await deferToThreadPool(self._reactor, self._pool, self._store.close)
         self._pool.stop()
@@ -208,6 +214,10 @@ class _Closed(Resource):
 
     def render(self, request: S3Request) -> bytes:
         raise ServiceUnavailable()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _permit_all(request: S3Request) -> None:

@@ -277,6 +277,11 @@ class Settings:
         _whole(1, 5 << 20),
         "Largest body of one PUT or part, in MiB (1048576 bytes). Default: 5120, which is AWS's 5 GiB.",
     )
+    abandoned_upload_days: int = _option(
+        0,
+        _whole(0, 36500),
+        "Days after which a multipart upload that nobody completed is aborted; 0: never. Default: 0.",
+    )
     durability: Literal["commit", "os", "memory"] = _option(
         "commit",
         _one_of("commit", "os", "memory"),

@@ -152,6 +152,7 @@ class ReadTests(SynchronousTestCase):
             "virtual_host_suffix": ["S3.Example.com", "*.cache.internal", ".localhost"],
             "region": ["eu-central-1"],
             "max_object_mb": ["1"],
+            "abandoned_upload_days": ["7"],
             "durability": ["os"],
             "metrics": ["signed"],
             "access_log": ["off"],
@@ -164,6 +165,7 @@ class ReadTests(SynchronousTestCase):
         self.assertEqual((settings.threads, settings.cache_mb, settings.max_object_bytes), (16, 1024, 1 << 20))
         self.assertEqual((settings.auth, settings.region), ("sigv4", "eu-central-1"))
         self.assertEqual((settings.durability, settings.metrics), ("os", "signed"))
+        self.assertEqual(settings.abandoned_upload_days, 7)
         self.assertEqual((settings.access_log, settings.max_connections, settings.drain_seconds), (False, 10, 0))
         self.assertEqual(settings.virtual_host_suffixes, ("s3.example.com", "cache.internal", "localhost"))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from s3gw.operations import attributes, buckets, copies, deletes, listings, multipart, objects, tagging
+from s3gw.operations import attributes, buckets, copies, cors, deletes, forms, listings, multipart, objects, tagging
 from s3gw.operations.call import Operation
 from s3gw.operations.configuration import UNCONFIGURED
 
@@ -16,10 +16,12 @@ OPERATIONS: Mapping[str, Operation] = {
     "CreateBucket": buckets.create_bucket,
     "CreateMultipartUpload": multipart.create_multipart_upload,
     "DeleteBucket": buckets.delete_bucket,
+    "DeleteBucketCors": cors.delete_bucket_cors,
     "DeleteBucketTagging": tagging.delete_bucket_tagging,
     "DeleteObject": objects.delete_object,
     "DeleteObjects": deletes.delete_objects,
     "DeleteObjectTagging": tagging.delete_object_tagging,
+    "GetBucketCors": cors.get_bucket_cors,
     "GetBucketLocation": buckets.get_bucket_location,
     "GetBucketTagging": tagging.get_bucket_tagging,
     "GetObject": objects.get_object,
@@ -33,6 +35,9 @@ OPERATIONS: Mapping[str, Operation] = {
     "ListObjects": listings.list_objects,
     "ListObjectsV2": listings.list_objects_v2,
     "ListParts": multipart.list_parts,
+    "PostObject": forms.post_object,
+    "PreflightCORS": cors.preflight_cors,
+    "PutBucketCors": cors.put_bucket_cors,
     "PutBucketTagging": tagging.put_bucket_tagging,
     "PutObject": objects.put_object,
     "PutObjectTagging": tagging.put_object_tagging,

@@ -5,9 +5,10 @@ Sources: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html a
 
 from __future__ import annotations
 
-from s3gw.errors import BucketAlreadyOwnedByYou, IllegalLocationConstraintException, NotImplemented
+from s3gw.errors import BucketAlreadyOwnedByYou, IllegalLocationConstraintException
 from s3gw.model import BucketInfo
 from s3gw.operations.call import Call, Response, document
+from s3gw.operations.tagging import DOCUMENT as TAGGING
 from s3gw.s3 import xml
 from s3gw.s3.documents_in import parse_create_bucket
 from s3gw.s3.target import check_bucket_name
@@ -20,22 +21,28 @@ ANY_REGION = "default"
 async def create_bucket(call: Call) -> Response:
     """PUT /bucket
 
-    Creating a bucket that the caller owns already succeeds and changes nothing, as S3 does in us-east-1."""
+    Creating a bucket that the caller owns already succeeds and changes nothing, as S3 does in us-east-1; not so with
+    tags, which it might not have."""
     check_bucket_name(call.bucket)
     asked = parse_create_bucket(await call.document())
-    if asked.tags:
-        raise NotImplemented("Tags in CreateBucketConfiguration are not implemented.")
     region = asked.location or call.gateway.region
     if region not in (call.gateway.region, ANY_REGION):
         raise IllegalLocationConstraintException(
             f"The {region} location constraint is incompatible for the region specific endpoint this request was sent"
             " to."
         )
-    info = BucketInfo(call.bucket, call.gateway.clock(), call.caller.id, "" if region == "us-east-1" else region)
+    info = BucketInfo(
+        call.bucket,
+        call.gateway.clock(),
+        call.caller.id,
+        "" if region == "us-east-1" else region,
+        {TAGGING: xml.tagging(asked.tags)} if asked.tags else {},
+    )
     try:
         await call.storage.commit(CreateBucket(info))
     except BucketAlreadyOwnedByYou:
-        pass
+        if asked.tags:
+            raise
     return Response(200, [("Location", f"/{call.bucket}")])
 
 

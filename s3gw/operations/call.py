@@ -6,12 +6,12 @@ what the call holds: the storage and the body. Who provides these, and on which 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 import msgspec
 
-from s3gw.errors import MaxMessageLengthExceeded, S3Error
+from s3gw.errors import InvalidRequest, MaxMessageLengthExceeded, S3Error
 from s3gw.model import BucketInfo, ListPage, ObjectInfo, Owner, PartPage, UploadInfo, UploadPage
 from s3gw.s3.checksums import Declared, Digests, declared
 from s3gw.s3.head import RequestHead
@@ -98,6 +98,8 @@ class Gateway(msgspec.Struct, frozen=True):
 
     :ivar clock: ms since the epoch.
     :ivar owner_of: the owner with a canonical user id.
+    :ivar authenticate_form: who a form speaks for, from its fields by lower-case name; raises `S3Error` for what is
+        wrong with its signature.
     :ivar signatures: whether requests are expected to be signed.
     :ivar max_object_bytes: the largest body of one PUT.
     """
@@ -105,6 +107,7 @@ class Gateway(msgspec.Struct, frozen=True):
     storage: Storage
     clock: Callable[[], int]
     owner_of: Callable[[str], Owner]
+    authenticate_form: Callable[[Mapping[str, str]], Owner]
     region: str = "us-east-1"
     signatures: bool = False
     max_object_bytes: int = 5 * 1024**3
@@ -147,7 +150,11 @@ class Call:
 
         :param checksums: whether the checksums in the headers are those of the body.
 
+        :raises InvalidRequest: when it comes in chunks of aws-chunked: only objects do.
         :raises MaxMessageLengthExceeded: when it is larger than ``limit`` bytes."""
+        payload = self.head.headers.get("x-amz-content-sha256", "")
+        if payload.startswith("STREAMING-"):
+            raise InvalidRequest(f"The value of x-amz-content-sha256 header is invalid for this operation: {payload}")
         decoder = decoder_for(self.head, self.verified)
         checks = declared(self.head) if checksums else Declared()
         pieces: list[bytes] = []

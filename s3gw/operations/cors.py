@@ -52,7 +52,7 @@ async def delete_bucket_cors(call: Call) -> Response:
 
 
 async def preflight_cors(call: Call) -> Response:
-    """OPTIONS /bucket or /bucket/key: may a script of another origin do this? Asked and answered without a signature."""
+    """OPTIONS /bucket or /bucket/key: may a script of another origin do this? Browsers ask it without a signature."""
     method, resource = preflight_method(call.head), "OBJECT" if call.key else "BUCKET"
     info = await call.storage.find_bucket(call.bucket) if call.bucket else None
     if info is None:

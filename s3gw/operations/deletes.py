@@ -10,30 +10,42 @@ from s3gw.operations.call import Call, Response, document
 from s3gw.s3 import xml
 from s3gw.s3.conditions import WriteCondition
 from s3gw.s3.documents_in import Deletion, parse_delete
+from s3gw.s3.head import RequestHead
 from s3gw.store.interface import DeleteObject
 
 MAX_DOCUMENT_BYTES = 2 * 1024 * 1024
+THE_ONE_VERSION = ("", "null")
+"""How a client may name the version of an object in a bucket without versioning."""
 
 
 async def delete_objects(call: Call) -> Response:
-    """POST /bucket?delete"""
-    if not any(
-        name in call.head.headers for name in ("content-md5", "x-amz-trailer", "x-amz-sdk-checksum-algorithm")
-    ) and not any(name.startswith("x-amz-checksum-") for name in call.head.headers):
+    """POST /bucket?delete
+
+    Every key is deleted, or fails, on its own."""
+    if not _has_digest(call.head):
         raise InvalidRequest("Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
     asked = parse_delete(await call.document(MAX_DOCUMENT_BYTES))
-    wanted = [deletion for deletion in asked.objects if deletion.version in ("", "null")]
-    failed: list[tuple[str, S3Error]] = [
-        (deletion.key, NoSuchVersion()) for deletion in asked.objects if deletion not in wanted
+    there = [deletion for deletion in asked.objects if deletion.version in THE_ONE_VERSION]
+    failed: list[tuple[str, str, S3Error]] = [
+        (deletion.key, deletion.version, NoSuchVersion())
+        for deletion in asked.objects
+        if deletion.version not in THE_ONE_VERSION
     ]
-    outcomes = await call.storage.commit_all([_mutation(call.bucket, deletion) for deletion in wanted])
-    deleted = []
-    for deletion, outcome in zip(wanted, outcomes, strict=True):
+    deleted: list[tuple[str, str]] = []
+    outcomes = await call.storage.commit_all([_mutation(call.bucket, deletion) for deletion in there])
+    for deletion, outcome in zip(there, outcomes, strict=True):
         if isinstance(outcome, S3Error):
-            failed.append((deletion.key, outcome))
-        else:
-            deleted.append(deletion.key)
-    return document(xml.delete_objects([] if asked.quiet else deleted, failed))
+            failed.append((deletion.key, deletion.version, outcome))
+        elif not asked.quiet:
+            deleted.append((deletion.key, deletion.version))
+    return document(xml.delete_objects(deleted, failed))
+
+
+def _has_digest(head: RequestHead) -> bool:
+    """Whether the request says what its document is, as S3 demands here, where a flipped bit deletes another key."""
+    return "content-md5" in head.headers or any(
+        name.startswith("x-amz-checksum-") or name == "x-amz-sdk-checksum-algorithm" for name in head.headers
+    )
 
 
 def _mutation(bucket: str, deletion: Deletion) -> DeleteObject:

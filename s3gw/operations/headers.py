@@ -5,7 +5,7 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
 
 from __future__ import annotations
 
-from s3gw.errors import InvalidArgument, InvalidRequest, MetadataTooLarge, NotImplemented
+from s3gw.errors import InvalidArgument, InvalidRequest, InvalidStorageClass, MetadataTooLarge, NotImplemented
 from s3gw.model import ByteRange, Checksum, ObjectInfo
 from s3gw.operations.call import Call, Headers
 from s3gw.s3.dates import http_date
@@ -59,12 +59,51 @@ REFUSED = {
 """Headers that would change what a request means and are not implemented, with the values that change nothing."""
 
 
+CANNED_ACLS = frozenset(
+    {
+        "authenticated-read",
+        "aws-exec-read",
+        "bucket-owner-full-control",
+        "bucket-owner-read",
+        "log-delivery-write",
+        "private",
+        "public-read",
+        "public-read-write",
+    }
+)
+"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html#canned-acl"""
+
+STORAGE_CLASSES = frozenset(
+    {
+        "DEEP_ARCHIVE",
+        "EXPRESS_ONEZONE",
+        "FSX_ONTAP",
+        "FSX_OPENZFS",
+        "GLACIER",
+        "GLACIER_IR",
+        "INTELLIGENT_TIERING",
+        "ONEZONE_IA",
+        "OUTPOSTS",
+        "REDUCED_REDUNDANCY",
+        "SNOW",
+        "STANDARD",
+        "STANDARD_IA",
+    }
+)
+"""https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html#AmazonS3-PutObject-request-header-StorageClass"""
+
+
 def refuse_unsupported(head: RequestHead) -> None:
     """Refuse a request that asks for more than it would get.
 
-    :raises NotImplemented: naming the header."""
-    for name in REFUSED.keys() & head.headers.keys():
-        if head.headers[name] not in REFUSED[name]:
+    :raises NotImplemented: naming the header.
+    :raises InvalidArgument: :raises InvalidStorageClass: for an ACL or class that S3 has not either."""
+    for name, value in head.headers.items():
+        if name in REFUSED and value not in REFUSED[name]:
+            if name == "x-amz-acl" and value not in CANNED_ACLS:
+                raise InvalidArgument(ArgumentName=name, ArgumentValue=value)
+            if name == "x-amz-storage-class" and value not in STORAGE_CLASSES:
+                raise InvalidStorageClass(StorageClassRequested=value)
             raise NotImplemented(Header=name)
 
 
@@ -98,7 +137,7 @@ def hoist_headers(head: RequestHead) -> RequestHead:
     """The request with the ``x-amz-*`` parameters of its query as headers: a presigned URL carries them there.
 
     Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html"""
-    if "x-amz-" not in head.raw_query.lower():
+    if not head.raw_query or "x-amz-" not in head.raw_query.lower():
         return head
     hoisted = {
         name.lower(): value.encode("utf-8").decode("latin-1")

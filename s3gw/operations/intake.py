@@ -7,16 +7,19 @@ moment is more held than what arrived while the last pieces were being written.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import msgspec
+from msgspec.structs import replace
 
 from s3gw.errors import EntityTooLarge, MissingContentLength
-from s3gw.model import CHUNK_BYTES, Extent
+from s3gw.model import CHUNK_BYTES, Extent, ObjectInfo
 from s3gw.operations.call import Call
-from s3gw.s3.checksums import Digests
+from s3gw.s3.checksums import Declared, Digests
+from s3gw.s3.conditions import WriteCondition
 from s3gw.s3.payload import PayloadDecoder
+from s3gw.store.interface import PutObject
 
 
 class Intake:
@@ -125,3 +128,39 @@ async def _receive_blob(call: Call, intake: Intake, chunks: Sequence[bytes]) -> 
     if not number:
         return Received(0)
     return Received(intake.size, extents=(Extent(blob, 0, intake.size),), staged=(blob,))
+
+
+async def keep(
+    call: Call,
+    key: str,
+    draft: ObjectInfo,
+    intake: Intake,
+    checks: Declared,
+    condition: WriteCondition,
+    check_size: Callable[[int], None] | None = None,
+) -> ObjectInfo:
+    """Take in the whole body of a request and make it an object; the object.
+
+    :param draft: what is known of the object before its body has come.
+    :param checks: what the body was declared to be.
+    :param check_size: raises for a number of bytes that will not do.
+    :raises S3Error: when the body is not what it should be, or the store will not have it; nothing is kept then.
+    """
+    received = await receive(call, intake)
+    try:
+        if check_size is not None:
+            check_size(received.size)
+        info = replace(
+            draft,
+            size=received.size,
+            modified=call.gateway.clock(),
+            etag=intake.digests.hex("MD5"),
+            inline=call.storage.begin_blob() if received.inline else b"",
+            extents=received.extents,
+            checksum=checks.verify(intake.digests, intake.decoder.trailers),
+        )
+    except BaseException:
+        call.storage.discard(received.staged)
+        raise
+    await call.storage.commit(PutObject(call.bucket, key, info, received.inline, received.staged, condition))
+    return info

@@ -8,7 +8,7 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
@@ -38,7 +38,7 @@ from s3gw.s3.checksums import (
     declared,
     upload_checksum,
 )
-from s3gw.s3.conditions import write_condition
+from s3gw.s3.conditions import WriteCondition, write_condition
 from s3gw.s3.documents_in import MAX_PARTS, CompletedPart, parse_complete
 from s3gw.s3.listing import list_parts_request, list_uploads_request
 from s3gw.s3.payload import decoder_for
@@ -141,6 +141,7 @@ async def complete_multipart_upload(call: Call) -> Response:
         page = await call.storage.list_parts(upload.upload, 0, MAX_PARTS)
         parts = _chosen(upload, wanted, page.parts)
         info = _assemble(call, upload, parts)
+        await _refuse_overtaken(call, upload, condition)
         try:
             await call.storage.commit(
                 CompleteUpload(call.bucket, call.key, upload.upload, info, tuple(parts), condition)
@@ -151,24 +152,23 @@ async def complete_multipart_upload(call: Call) -> Response:
     raise InternalError("The parts of the upload are being replaced faster than it can be completed.")
 
 
+async def _refuse_overtaken(call: Call, upload: UploadInfo, condition: WriteCondition) -> None:
+    """An object that was written while the upload was under way is not the one that If-Match was meant for.
+
+    :raises ConditionalRequestConflict: the client is to begin the upload anew."""
+    if condition.if_match is None:
+        return
+    current = await call.storage.find(call.bucket, call.key)
+    if current is not None and current.etag == condition.if_match and current.modified > upload.initiated:
+        raise ConditionalRequestConflict(Condition="If-Match", Key=call.key)
+
+
 def _chosen(upload: UploadInfo, wanted: Sequence[CompletedPart], found: Sequence[PartInfo]) -> list[PartInfo]:
     """The parts that the client names, if they are what it says.
 
-    :raises InvalidPart: :raises EntityTooSmall: :raises InvalidRequest:"""
+    :raises InvalidPart: :raises EntityTooSmall: :raises InvalidRequest: :raises BadDigest:"""
     by_number = {part.number: part for part in found}
-    algorithm = upload.checksum_algorithm
-    parts = []
-    for want in wanted:
-        part = by_number.get(want.number)
-        checksum = want.checksums.get(algorithm)
-        if part is None or part.etag != want.etag or (checksum is not None and checksum != part.checksum):
-            raise InvalidPart(UploadId=upload.upload, PartNumber=str(want.number), ETag=want.etag)
-        if checksum is None and upload.checksum_type == COMPOSITE:
-            raise InvalidRequest(
-                f"The upload was created using a {algorithm.lower()} checksum. The complete request must include the"
-                f" checksum for each part. It was missing for part {want.number} in the request."
-            )
-        parts.append(part)
+    parts = [_verified(upload, want, by_number.get(want.number)) for want in wanted]
     for part in parts[:-1]:
         if part.size < MIN_PART_BYTES:
             raise EntityTooSmall(
@@ -178,6 +178,28 @@ def _chosen(upload: UploadInfo, wanted: Sequence[CompletedPart], found: Sequence
                 ProposedSize=str(part.size),
             )
     return parts
+
+
+def _verified(upload: UploadInfo, want: CompletedPart, part: PartInfo | None) -> PartInfo:
+    """The part that is there, if it is the one that the client means. Raises as `_chosen`."""
+    algorithm = upload.checksum_algorithm
+    expected = want.checksums.get(algorithm)
+    if (
+        part is None
+        or part.etag != want.etag
+        or (expected is not None and expected != part.checksum)
+        or (want.checksums and not algorithm)
+    ):
+        raise InvalidPart(UploadId=upload.upload, PartNumber=str(want.number), ETag=want.etag)
+    for other in want.checksums:
+        if other != algorithm:
+            raise BadDigest(f"The {other.lower()} you specified for part {want.number} did not match what we received.")
+    if expected is None and upload.checksum_type == COMPOSITE:
+        raise InvalidRequest(
+            f"The upload was created using a {algorithm.lower()} checksum. The complete request must include the"
+            f" checksum for each part. It was missing for part {want.number} in the request."
+        )
+    return part
 
 
 def _assemble(call: Call, upload: UploadInfo, parts: Sequence[PartInfo]) -> ObjectInfo:
@@ -190,11 +212,10 @@ def _assemble(call: Call, upload: UploadInfo, parts: Sequence[PartInfo]) -> Obje
         raise InvalidRequest(
             f"The provided 'x-amz-mp-object-size' header value {stated} does not match what was computed: {size}"
         )
-    etags = hashlib.md5(b"".join(bytes.fromhex(part.etag) for part in parts), usedforsecurity=False)
     return ObjectInfo(
         size=size,
         modified=call.gateway.clock(),
-        etag=f"{etags.hexdigest()}-{len(parts)}",
+        etag=_etag_of(part.etag for part in parts),
         extents=tuple(extent for part in parts for extent in part.extents),
         headers=upload.headers,
         metadata=upload.metadata,
@@ -208,13 +229,22 @@ def _assemble(call: Call, upload: UploadInfo, parts: Sequence[PartInfo]) -> Obje
     )
 
 
+def _etag_of(etags: Iterable[str]) -> str:
+    """The ETag of an object from those of its parts. :raises ValueError: for one that is no part's."""
+    digests = [bytes.fromhex(etag) for etag in etags]
+    return f"{hashlib.md5(b''.join(digests), usedforsecurity=False).hexdigest()}-{len(digests)}"
+
+
 def _object_checksum(call: Call, upload: UploadInfo, parts: Sequence[PartInfo]) -> Checksum:
+    """The checksum that the object gets, and that the request may state.
+
+    Of an upload that was created without an algorithm S3 ignores what is stated under another than the default."""
     algorithm, kind = checksum_of(upload)
     asked = call.head.headers.get("x-amz-checksum-type")
-    if asked is not None and asked.upper() != kind:
+    if asked is not None and asked.upper() != upload.checksum_type:
         raise InvalidRequest(
-            f"The upload was created using the {kind} checksum mode. The complete request must use the same checksum"
-            " mode."
+            f"The upload was created using the {upload.checksum_type or 'null'} checksum mode. The complete request"
+            " must use the same checksum mode."
         )
     if kind == FULL_OBJECT:
         value = combine(algorithm, [(part.checksum, part.size) for part in parts])
@@ -222,8 +252,10 @@ def _object_checksum(call: Call, upload: UploadInfo, parts: Sequence[PartInfo]) 
         value = composite(algorithm, [part.checksum for part in parts])
     for name in ALGORITHMS:
         stated = call.head.headers.get(f"x-amz-checksum-{name.lower()}")
-        if stated is not None and (name != algorithm or stated not in (value, value.partition("-")[0])):
-            raise BadDigest(f"The {name} you specified did not match the calculated checksum.")
+        if stated is None or (name != algorithm and not upload.checksum_algorithm):
+            continue
+        if name != algorithm or stated not in (value, value.partition("-")[0]):
+            raise BadDigest(f"The {algorithm.lower()} you specified did not match the calculated checksum.")
     return Checksum(algorithm, value, kind)
 
 
@@ -231,9 +263,17 @@ async def _answer_again(call: Call, wanted: Sequence[CompletedPart]) -> Response
     """The answer to a completion that happened already. :raises NoSuchUpload: if it did not."""
     upload_id = call.head.query.get("uploadId") or ""
     info = await call.storage.find(call.bucket, call.key)
-    if info is None or info.upload != upload_id or [part.number for part in info.parts] != [w.number for w in wanted]:
+    if info is None or info.upload != upload_id or not _made_of(info, wanted):
         raise NoSuchUpload(UploadId=upload_id)
     return _completed(call, info)
+
+
+def _made_of(info: ObjectInfo, wanted: Sequence[CompletedPart]) -> bool:
+    try:
+        etag = _etag_of(want.etag for want in wanted)
+    except ValueError:
+        return False
+    return info.etag == etag and [part.number for part in info.parts] == [want.number for want in wanted]
 
 
 def _completed(call: Call, info: ObjectInfo) -> Response:

@@ -11,9 +11,8 @@ from s3gw.errors import (
     InvalidPartNumber,
     InvalidRequest,
     NoSuchKey,
-    PreconditionFailed,
 )
-from s3gw.model import ByteRange, ObjectInfo
+from s3gw.model import ByteRange, Checksum, ObjectInfo
 from s3gw.operations.call import Call, Headers, Reader, Response
 from s3gw.operations.headers import (
     checksum_headers,
@@ -23,14 +22,15 @@ from s3gw.operations.headers import (
     stored_headers,
     user_metadata,
 )
-from s3gw.operations.intake import Intake, receive, refuse_size
+from s3gw.operations.intake import Intake, keep, refuse_size
 from s3gw.operations.multipart import part_number
 from s3gw.s3.checksums import DEFAULT_ALGORITHM, Digests, declared
-from s3gw.s3.conditions import Outcome, WriteCondition, delete_condition, evaluate, write_condition
+from s3gw.s3.conditions import UNCONDITIONAL, Outcome, WriteCondition, delete_condition, evaluate, write_condition
 from s3gw.s3.dates import http_date
 from s3gw.s3.payload import decoder_for
 from s3gw.s3.ranges import parse_range
-from s3gw.store.interface import DeleteObject, PutObject, StaleBody
+from s3gw.store.conditions import require
+from s3gw.store.interface import DeleteObject, StaleBody
 
 LOOKS = 5
 """How often a GET looks an object up again that is replaced under its hands."""
@@ -39,49 +39,29 @@ LOOKS = 5
 async def put_object(call: Call) -> Response:
     """PUT /bucket/key"""
     head = call.head
-    headers, metadata = stored_headers(head), user_metadata(head)
-    tags = request_tags(head)
+    draft = ObjectInfo(
+        size=0,
+        modified=0,
+        etag="",
+        headers=stored_headers(head),
+        metadata=user_metadata(head),
+        tags=request_tags(head),
+        owner=call.caller.id,
+    )
     condition = write_condition(head)
     checks = declared(head, DEFAULT_ALGORITHM)
     decoder = decoder_for(head, call.verified)
     refuse_size(call, decoder)
     await _refuse_early(call, condition)
-    digests = Digests(checks.names)
-    received = await receive(call, Intake(decoder, digests, call.gateway.max_object_bytes))
-    try:
-        info = ObjectInfo(
-            size=received.size,
-            modified=call.gateway.clock(),
-            etag=digests.hex("MD5"),
-            inline=call.storage.begin_blob() if received.inline else b"",
-            extents=received.extents,
-            headers=headers,
-            metadata=metadata,
-            checksum=checks.verify(digests, decoder.trailers),
-            tags=tags,
-            owner=call.caller.id,
-        )
-    except BaseException:
-        call.storage.discard(received.staged)
-        raise
-    await call.storage.commit(
-        PutObject(call.bucket, call.key, info, received.inline, received.staged, condition),
-    )
+    intake = Intake(decoder, Digests(checks.names), call.gateway.max_object_bytes)
+    info = await keep(call, call.key, draft, intake, checks, condition)
     return Response(200, [("ETag", f'"{info.etag}"'), *checksum_headers(info.checksum)])
 
 
 async def _refuse_early(call: Call, condition: WriteCondition) -> None:
     """Spare the client an upload that the commit would refuse; the commit alone decides."""
-    if condition.if_match is None and not condition.if_none_match:
-        return
-    current = await call.storage.find(call.bucket, call.key)
-    if condition.if_none_match and current is not None:
-        raise PreconditionFailed(Condition="If-None-Match")
-    if condition.if_match is not None:
-        if current is None:
-            raise NoSuchKey(Key=call.key)
-        if condition.if_match not in ("*", current.etag):
-            raise PreconditionFailed(Condition="If-Match")
+    if condition != UNCONDITIONAL:
+        require(condition, call.key, await call.storage.find(call.bucket, call.key))
 
 
 async def get_object(call: Call) -> Response:
@@ -162,7 +142,8 @@ def describe(call: Call, info: ObjectInfo, span: ByteRange | None) -> Headers:
 
     :raises InvalidArgument: for an unknown value of x-amz-checksum-mode."""
     headers = object_headers(info, overrides(call), span)
-    if "partNumber" in call.head.query and info.parts:
+    of_part = "partNumber" in call.head.query
+    if of_part and info.parts:
         headers.append(("x-amz-mp-parts-count", str(len(info.parts))))
     mode = call.head.headers.get("x-amz-checksum-mode")
     if mode is not None:
@@ -172,9 +153,19 @@ def describe(call: Call, info: ObjectInfo, span: ByteRange | None) -> Headers:
                 ArgumentName="x-amz-checksum-mode",
                 ArgumentValue=mode,
             )
-        if span is None:
+        if of_part:
+            headers += checksum_headers(_part_checksum(info, part_number(call)))
+        elif span is None:
             headers += checksum_headers(info.checksum)
     return headers
+
+
+def _part_checksum(info: ObjectInfo, number: int) -> Checksum | None:
+    """The checksum of one part of an object, under the type of the whole; an object in one piece is its own part."""
+    if not info.parts or info.checksum is None:
+        return info.checksum
+    value = info.parts[number - 1].checksum
+    return Checksum(info.checksum.algorithm, value, info.checksum.type) if value else None
 
 
 async def delete_object(call: Call) -> Response:

@@ -12,7 +12,8 @@ If-Modified-Since            modified later                            304      
 ===========================  ========================================  ===========  ==============
 
 Copying evaluates the same four as ``x-amz-copy-source-if-*``; there every failure is 412. Writing takes If-Match with
-one ETag and If-None-Match with ``*``; the store evaluates those, atomically with the write.
+one ETag and If-None-Match with ``*``, deleting If-Match with an ETag or ``*``; the store evaluates those, atomically
+with the write. An object that is not there fails If-Match by 404.
 
 Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-requests.html
 """
@@ -137,7 +138,8 @@ def _lists(value: str, etag: str, *, weak: bool) -> bool:
 def write_condition(head: RequestHead) -> WriteCondition:
     """The condition of a PutObject, CopyObject, CompleteMultipartUpload or POST.
 
-    :raises NotImplemented: for what S3 does not implement: If-None-Match with anything but ``*``, and both headers.
+    :raises NotImplemented: for what S3 does not implement: If-None-Match with anything but ``*``, If-Match with ``*``,
+        and both headers.
     """
     match = head.headers.get("if-match")
     none_match = head.headers.get("if-none-match")
@@ -152,11 +154,16 @@ def write_condition(head: RequestHead) -> WriteCondition:
         if none_match.strip() != "*":
             raise _not_accepted("If-None-Match")
         return WriteCondition(if_none_match=True)
-    return WriteCondition(if_match=unquote_etag(match or ""))
+    etag = unquote_etag(match or "")
+    if etag == "*":
+        raise _not_accepted("If-Match")
+    return WriteCondition(if_match=etag)
 
 
 def delete_condition(head: RequestHead) -> WriteCondition:
     """The condition of a DeleteObject: If-Match, ``x-amz-if-match-last-modified-time``, ``x-amz-if-match-size``.
+
+    S3 implements the latter two for directory buckets only. A missing object fails the first and fulfils these.
 
     Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObject.html
 

@@ -8,8 +8,8 @@ preflight    Origin, Access-Control-Request-Method and each of        Access-Con
 any other    Origin and the method; without one: nothing is given     the same, -Headers apart
 ============ ======================================================== =================================================
 
-Where an origin is allowed because all are (``*``), the answer says ``*`` and nothing of credentials; any other origin is
-repeated to the client, and its credentials are welcome. ``Vary`` tells caches that it all depends on who asked.
+Where an origin is allowed because all are (``*``), the answer says ``*`` and nothing of credentials; any other origin
+is repeated to the client, and its credentials are welcome. ``Vary`` tells caches that it all depends on who asked.
 
 Sources: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketCors.html
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/ManageCorsUsing.html
@@ -34,6 +34,8 @@ METHODS = frozenset({"GET", "PUT", "HEAD", "POST", "DELETE"})
 VARY = ("Vary", "Origin, Access-Control-Request-Headers, Access-Control-Request-Method")
 NOT_ENABLED = "CORSResponse: CORS is not enabled for this bucket."
 NO_BUCKET = "CORSResponse: Bucket not found"
+
+_HEADER_NAME = re.compile("[A-Za-z0-9!#$%&'+.^_`|~-]+")
 
 Rules = tuple["CORSRule", ...]
 
@@ -165,4 +167,6 @@ def _rule(node: Node) -> CORSRule:
             raise InvalidRequest(
                 f'ExposeHeader "{value}" contains wildcard. We currently do not support wildcard for ExposeHeader.'
             )
+        if not _HEADER_NAME.fullmatch(value):
+            raise InvalidRequest(f'ExposeHeader "{value}" is not the name of a header.')
     return CORSRule(origins, methods, headers, expose, None if max_age is None else int(max_age), name)

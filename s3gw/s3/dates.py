@@ -17,7 +17,7 @@ _TIME = "(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
 _HTTP_DATES = tuple(
     re.compile(pattern)
     for pattern in (
-        rf"[A-Za-z]{{3}}, (?P<day>[0-9]{{1,2}}) {_MONTH} (?P<year>[0-9]{{4}}) {_TIME} (?:GMT|UTC)",
+        rf"[A-Za-z]{{3}}, (?P<day>[0-9]{{1,2}}) {_MONTH} (?P<year>[0-9]{{4}}) {_TIME} (?:GMT|UTC|[+-]0000)",
         rf"[A-Za-z]{{6,9}}, (?P<day>[0-9]{{2}})-{_MONTH}-(?P<year>[0-9]{{2}}) {_TIME} GMT",
         rf"[A-Za-z]{{3}} {_MONTH} (?P<day>[0-9 ][0-9]) {_TIME} (?P<year>[0-9]{{4}})",
     )
@@ -58,6 +58,7 @@ def _iso8601(seconds: int) -> str:
 def parse_http_date(value: str) -> int | None:
     """Seconds since the epoch of an IMF-fixdate, an RFC 850 date or an asctime date (RFC 9110 §5.6.7).
 
+    The zone may be written as mail has it, ``+0000`` or ``-0000``: botocore signs such a Date, and S3 takes it.
     Two-digit years are 1970 to 2069. None for anything else: RFC 9110 §13 has invalid dates ignored.
     """
     for pattern in _HTTP_DATES:

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import msgspec
 
-from s3gw.errors import InvalidPartOrder, MalformedXML, NotImplemented, UserKeyMustBeSpecified
+from s3gw.errors import InvalidPartOrder, InvalidRequest, MalformedXML, NotImplemented, UserKeyMustBeSpecified
 from s3gw.s3.conditions import unquote_etag
 from s3gw.s3.dates import parse_date
 from s3gw.s3.markup import Node, read
@@ -124,11 +124,13 @@ def parse_complete(body: bytes) -> tuple[CompletedPart, ...]:
 
     Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html
 
-    :raises MalformedXML: also for no parts, more than `MAX_PARTS`, and numbers that are not 1 to `MAX_PARTS`.
-    :raises InvalidPartOrder: when they do not ascend.
+    :raises MalformedXML: also for more than `MAX_PARTS`, and numbers that are not 1 to `MAX_PARTS`.
+    :raises InvalidRequest: for no parts. :raises InvalidPartOrder: when they do not ascend.
     """
     nodes = read(body, "CompleteMultipartUpload").all("Part")
-    if not 1 <= len(nodes) <= MAX_PARTS:
+    if not nodes:
+        raise InvalidRequest("You must specify at least one part")
+    if len(nodes) > MAX_PARTS:
         raise MalformedXML()
     parts = tuple(map(_completed_part, nodes))
     if any(part.number >= after.number for part, after in pairwise(parts)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cached_property
 from urllib.parse import unquote_to_bytes
 
 from s3gw.errors import InvalidURI
@@ -48,6 +47,9 @@ class Query:
         return bool(self.pairs)
 
 
+_NO_QUERY = Query("")
+
+
 def decode(quoted: str) -> str:
     """Percent-decode ``quoted`` (Latin-1 text of the wire) as UTF-8.
 
@@ -71,16 +73,21 @@ class RequestHead:
     :ivar secure: whether the request came over TLS.
     """
 
+    __slots__ = ("_query", "headers", "method", "raw_path", "raw_query", "secure")
+
     def __init__(self, method: str, target: str, headers: Mapping[str, str], *, secure: bool = False) -> None:
         self.method = method
         self.raw_path, _, self.raw_query = target.partition("?")
         self.headers = headers
         self.secure = secure
+        self._query: Query | None = None
 
-    @cached_property
+    @property
     def query(self) -> Query:
-        """The parsed query string."""
-        return Query(self.raw_query)
+        """The parsed query string. :raises InvalidURI:"""
+        if self._query is None:
+            self._query = Query(self.raw_query) if self.raw_query else _NO_QUERY
+        return self._query
 
     def header(self, name: str) -> str | None:
         """The value of the header with this lower-case name."""

@@ -276,7 +276,7 @@ def list_buckets_request(query: Query) -> ListBucketsRequest:
         prefix=query.get("prefix") or "",
         region=query.get("bucket-region") or "",
         max_buckets=_integer(query, "max-buckets", MAX_BUCKETS, low=1, high=MAX_BUCKETS),
-        after="" if token is None else decode_token(token),
+        after=decode_token(token) if token else "",
         paged=any(name in query for name in ("max-buckets", "continuation-token", "prefix", "bucket-region")),
     )
 

@@ -156,8 +156,8 @@ def list_uploads(bucket: str, request: ListUploadsRequest, page: UploadPage, own
         element("Bucket", bucket),
         element("KeyMarker", encode(request.key_marker)),
         element("UploadIdMarker", request.upload_marker),
-        element("NextKeyMarker", encode(page.last_key) if page.truncated else ""),
-        element("NextUploadIdMarker", page.last_upload if page.truncated else ""),
+        element("NextKeyMarker", encode(page.last_key)),
+        element("NextUploadIdMarker", page.last_upload),
         optional("Delimiter", encode(request.delimiter)),
         optional("Prefix", encode(request.prefix)),
         element("MaxUploads", request.max_uploads),
@@ -225,14 +225,17 @@ def copy_part(part: PartInfo, algorithm: str = "") -> bytes:
     )
 
 
-def delete_objects(deleted: Iterable[str], failed: Iterable[tuple[str, S3Error]] = ()) -> bytes:
-    """DeleteResult: keys that are gone (none of them in quiet mode), and keys with the reason why they are not."""
+def delete_objects(deleted: Iterable[tuple[str, str]], failed: Iterable[tuple[str, str, S3Error]] = ()) -> bytes:
+    """DeleteResult: keys that are gone (none of them in quiet mode), and keys with the reason why they are not.
+
+    Each comes with the version that the client named, which may be empty."""
     return document(
         "DeleteResult",
-        *(f"<Deleted>{element('Key', key)}</Deleted>" for key in deleted),
+        *(f"<Deleted>{element('Key', key)}{optional('VersionId', version)}</Deleted>" for key, version in deleted),
         *(
-            f"<Error>{element('Key', key)}{element('Code', why.code)}{element('Message', why.message)}</Error>"
-            for key, why in failed
+            f"<Error>{element('Key', key)}{optional('VersionId', version)}{element('Code', why.code)}"
+            f"{element('Message', why.message)}</Error>"
+            for key, version, why in failed
         ),
     )
 
@@ -240,15 +243,15 @@ def delete_objects(deleted: Iterable[str], failed: Iterable[tuple[str, S3Error]]
 def object_attributes(info: ObjectInfo, wanted: Collection[str], marker: int = 0, max_parts: int = 1000) -> bytes:
     """GetObjectAttributesResponse with the attributes that ``wanted`` names, as ``x-amz-object-attributes`` does.
 
-    S3 lists the parts only of an object whose parts have checksums; of any other multipart object it counts them.
-    The ETag has no quotes here.
+    S3 lists the parts only of an object with a COMPOSITE checksum, or in a directory bucket, and of any other counts
+    them; here they are always listed. The ETag has no quotes here, and a COMPOSITE checksum no number of parts.
 
     :param marker: the part number behind which the list of parts begins. :param max_parts: the most it has.
     """
     return document(
         "GetObjectAttributesResponse",
         element("ETag", info.etag) if "ETag" in wanted else "",
-        f"<Checksum>{_checksum(info.checksum)}</Checksum>" if "Checksum" in wanted and info.checksum else "",
+        _attribute_checksum(info.checksum) if "Checksum" in wanted and info.checksum else "",
         _object_parts(info, marker, max_parts) if "ObjectParts" in wanted and info.parts else "",
         "<StorageClass>STANDARD</StorageClass>" if "StorageClass" in wanted else "",
         element("ObjectSize", info.size) if "ObjectSize" in wanted else "",
@@ -320,6 +323,11 @@ def _checksum(checksum: Checksum | None) -> str:
     return element(f"Checksum{checksum.algorithm}", checksum.value) + element("ChecksumType", checksum.type)
 
 
+def _attribute_checksum(checksum: Checksum) -> str:
+    bare = Checksum(checksum.algorithm, checksum.value.partition("-")[0], checksum.type)
+    return f"<Checksum>{_checksum(bare)}</Checksum>"
+
+
 def _id_and_name(owner: Owner) -> str:
     return element("ID", owner.id) + element("DisplayName", owner.name)
 
@@ -373,14 +381,11 @@ def _part(part: PartInfo, algorithm: str) -> str:
 
 
 def _object_parts(info: ObjectInfo, marker: int, max_parts: int) -> str:
-    total = element("PartsCount", len(info.parts))
-    if info.checksum is None or not any(part.checksum for part in info.parts):
-        return f"<ObjectParts>{total}</ObjectParts>"
-    algorithm = info.checksum.algorithm
+    algorithm = "" if info.checksum is None else info.checksum.algorithm
     later = [part for part in info.parts if part.number > marker]
     shown = later[:max_parts]
     return (
-        f"<ObjectParts>{total}{element('PartNumberMarker', marker)}"
+        f"<ObjectParts>{element('PartsCount', len(info.parts))}{element('PartNumberMarker', marker)}"
         f"{element('NextPartNumberMarker', shown[-1].number if shown else 0)}{element('MaxParts', max_parts)}"
         f"{element('IsTruncated', _boolean(len(later) > len(shown)))}"
         f"{''.join(_object_part(part, algorithm) for part in shown)}</ObjectParts>"

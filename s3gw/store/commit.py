@@ -53,10 +53,14 @@ from s3gw.store.keys import (
     upload_row,
     uploads_of,
 )
-from s3gw.store.records import BUCKET, COUNT, OBJECT, PART, UPLOAD, Codec, seal_inline
+from s3gw.store.records import BLOB, BUCKET, OBJECT, PART, UPLOAD, BlobRecord, Codec, seal_inline
 from s3gw.store.scan import Walk
 
 T = TypeVar("T")
+
+
+Changes = dict[bytes, tuple[BlobRecord, BlobRecord]]
+"""What becomes of blobs: the record of each before and after."""
 
 
 class Ledger:
@@ -107,10 +111,8 @@ class Ledger:
         while (found := walk.next()) is not None:
             yield found[0], codec.decode(*found)
 
-    def refer(
-        self, gained: Iterable[Extent], lost: Iterable[Extent], staged: Sequence[bytes] = ()
-    ) -> dict[bytes, tuple[int, int]]:
-        """How the references to blobs change: by blob, their number before and after. Writes nothing.
+    def refer(self, gained: Iterable[Extent], lost: Iterable[Extent], staged: Sequence[bytes] = ()) -> Changes:
+        """How the references to blobs change. Writes nothing.
 
         :raises ConditionalRequestConflict: if a blob that was not staged has no reference to share any more.
         """
@@ -120,33 +122,32 @@ class Ledger:
         for extent in lost:
             difference[extent.blob] = difference.get(extent.blob, 0) - 1
         difference = {blob: by for blob, by in difference.items() if by}
+        changes: Changes = {}
         if not difference:
-            return difference  # type: ignore[return-value]  # it is empty
+            return changes
         fresh = set(staged)
         self.load(unreferenced_row(blob) if blob in fresh else references_row(blob) for blob in difference)
-        changes = {}
         for blob, by in difference.items():
-            if blob in fresh:
-                if self.get(COUNT, unreferenced_row(blob)) is None:
-                    raise InternalError("A part of the body is no longer there.")
-                changes[blob] = (0, by)
-            elif (count := self.get(COUNT, references_row(blob))) is not None:
-                changes[blob] = (count, max(0, count + by))
+            before = self.get(BLOB, unreferenced_row(blob) if blob in fresh else references_row(blob))
+            if before is not None:
+                changes[blob] = before, BlobRecord(before.chunks, max(0, before.references + by))
+            elif blob in fresh:
+                raise InternalError("A part of the body is no longer there.")
             elif by > 0:
                 raise ConditionalRequestConflict()
         return changes
 
-    def apply(self, changes: dict[bytes, tuple[int, int]]) -> tuple[bytes, ...]:
+    def apply(self, changes: Changes) -> tuple[bytes, ...]:
         """Write what `refer` found. :return: the blobs that are retired by it."""
         retired = []
         for blob, (before, after) in changes.items():
-            if after:
-                self.put(COUNT, references_row(blob), after)
-                if not before:
+            if after.references:
+                self.put(BLOB, references_row(blob), after)
+                if not before.references:
                     self.delete(unreferenced_row(blob))
             else:
                 self.delete(references_row(blob))
-                self.put(COUNT, unreferenced_row(blob), 0)
+                self.put(BLOB, unreferenced_row(blob), after)
                 retired.append(blob)
         return tuple(retired)
 
@@ -210,7 +211,7 @@ def put_object(ledger: Ledger, it: PutObject) -> Committed:
     _replace(ledger, it.bucket, it.key, previous, it.info)
     if it.info.inline:
         body = inline_row(it.bucket, it.key)
-        ledger.batch.put_body(body, seal_inline(body, it.body, it.info.inline))
+        ledger.batch.put_inline(body, seal_inline(body, it.body, it.info.inline))
     return Committed(previous, ledger.apply(changes))
 
 
@@ -224,7 +225,7 @@ def delete_object(ledger: Ledger, it: DeleteObject) -> Committed:
     changes = ledger.refer((), previous.extents)
     ledger.delete(row)
     if previous.inline:
-        ledger.batch.delete_body(inline_row(it.bucket, it.key))
+        ledger.batch.delete_inline(inline_row(it.bucket, it.key))
     return Committed(previous, ledger.apply(changes))
 
 
@@ -292,7 +293,7 @@ def _require_name(name: str) -> None:
 def _replace(ledger: Ledger, bucket: str, key: str, previous: ObjectInfo | None, info: ObjectInfo) -> None:
     ledger.put(OBJECT, object_row(bucket, key), info)
     if previous is not None and previous.inline and not info.inline:
-        ledger.batch.delete_body(inline_row(bucket, key))
+        ledger.batch.delete_inline(inline_row(bucket, key))
 
 
 def _extents(parts: Iterable[PartInfo]) -> Iterator[Extent]:

@@ -11,7 +11,7 @@ def require(condition: Condition, key: str, current: ObjectInfo | None) -> None:
     """Return if ``condition`` holds of the object that is now under ``key``.
 
     :raises PreconditionFailed: if not, with the name of the first that does not in ``Condition``.
-    :raises NoSuchKey: if there is no object, and the condition is about one.
+    :raises NoSuchKey: if there is no object to match; a condition on time or size alone is about one that exists.
     """
     if condition == ALWAYS:
         return
@@ -20,6 +20,8 @@ def require(condition: Condition, key: str, current: ObjectInfo | None) -> None:
     if condition.if_match is None and condition.if_modified is None and condition.if_size is None:
         return
     if current is None:
+        if condition.if_match is None:
+            return
         raise NoSuchKey(Key=key)
     if condition.if_match not in (None, "*", current.etag):
         raise PreconditionFailed(Condition="If-Match")

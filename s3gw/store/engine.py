@@ -1,4 +1,4 @@
-"""RocksDB as this package uses it: two column families, batches, one sync, and its errors by meaning.
+"""RocksDB as this package uses it: three column families, batches, one sync, and its errors by meaning.
 
 Nothing but this module, `options` and `scan` knows rocksdict. What was measured of it and decides here:
 
@@ -20,7 +20,7 @@ from weakref import WeakSet
 from rocksdict import Cache, ColumnFamily, Rdict, RdictIter, ReadOptions, WriteBatch, WriteOptions
 
 from s3gw.store.interface import CorruptChunk, StoreFailed, StoreFull, StoreStalled
-from s3gw.store.options import BODY, MIB, body_options, database_options
+from s3gw.store.options import CHUNKS, INLINE, MIB, RECORDS, body_options, database_options
 
 Durability = Literal["commit", "os", "memory"]
 
@@ -78,16 +78,23 @@ class Batch:
     def delete(self, row: bytes) -> None:
         self._rows.delete(row)
 
-    def put_body(self, row: bytes, value: bytes) -> None:
-        self._rows.put(row, value, self._engine.body)
+    def put_inline(self, row: bytes, value: bytes) -> None:
+        self._rows.put(row, value, self._engine.handle(INLINE))
         self.nbytes += len(value)
 
-    def delete_body(self, row: bytes) -> None:
-        self._rows.delete(row, self._engine.body)
+    def delete_inline(self, row: bytes) -> None:
+        self._rows.delete(row, self._engine.handle(INLINE))
 
-    def delete_bodies(self, low: bytes, high: bytes) -> None:
-        """Delete the body rows from ``low`` up to, not including, ``high``."""
-        self._rows.delete_range(low, high, self._engine.body)
+    def put_chunk(self, row: bytes, value: bytes) -> None:
+        self._rows.put(row, value, self._engine.handle(CHUNKS))
+        self.nbytes += len(value)
+
+    def delete_chunk(self, row: bytes) -> None:
+        self._rows.delete(row, self._engine.handle(CHUNKS))
+
+    def delete_chunks(self, low: bytes, high: bytes) -> None:
+        """Delete the chunks from row ``low`` up to, not including, ``high``."""
+        self._rows.delete_range(low, high, self._engine.handle(CHUNKS))
 
     def take(self) -> WriteBatch:
         """The rows, to be written; the batch is empty again."""
@@ -129,24 +136,28 @@ class Engine:
         self._options = WriteOptions()
         self._options.no_slowdown = True
         self._options.disable_wal = durability == "memory"  # type: ignore[assignment, method-assign]  # a property
-        self._unverified = ReadOptions()
-        self._unverified.set_verify_checksums(False)
+        # Bodies prove themselves, and would only drive the records out of the cache.
+        self._body_options = ReadOptions()
+        self._body_options.set_verify_checksums(False)
+        self._body_options.fill_cache(False)  # type: ignore[call-arg]  # it takes what every setter takes
         self._records = Rdict(
             path,
             database_options(cache, create=create, wal=durability != "memory"),
-            column_families={BODY: body_options(cache)},
+            column_families={INLINE: body_options(cache), CHUNKS: body_options(cache)},
         )
-        self._bodies = self._records.get_column_family(BODY)
-        self._body_handle: ColumnFamily | None = self._records.get_column_family_handle(BODY)
+        self._inline = self._records.get_column_family(INLINE)
+        self._chunks = self._records.get_column_family(CHUNKS)
+        self._families = {CHUNKS: self._chunks, INLINE: self._inline, RECORDS: self._records}
+        self._handles = {name: self._records.get_column_family_handle(name) for name in (INLINE, CHUNKS)}
+        self._open = True
         self.walks: WeakSet[Walking] = WeakSet()
         self._key_may_exist = self._records.key_may_exist
 
-    @property
-    def body(self) -> ColumnFamily:
-        """The column family of bodies. Not to be kept: the database stays locked while someone has it."""
-        if self._body_handle is None:
+    def handle(self, family: str) -> ColumnFamily:
+        """The handle of a column family. Not to be kept: the database stays locked while someone has it."""
+        if not self._open:
             raise StoreFailed(CLOSED)
-        return self._body_handle
+        return self._handles[family]
 
     def batch(self) -> Batch:
         return Batch(self)
@@ -160,17 +171,24 @@ class Engine:
         except Exception as error:
             self._note("get", 0, start, failed=True)
             raise _meaning(error) from error
+        may_exist, value = found
         if self._observe is not None:
-            self._note("get", len(found[1] or b""), start)
-        return found
+            self._note("get", len(value or b""), start)
+        # RocksDB also says that it found an empty value when what it would have to read is not in memory. No value of
+        # ours is empty.
+        return may_exist, value or None
 
     def records(self, rows: list[bytes]) -> list[bytes | None]:
         """The values of record rows. :raises StoreFailed: :raises CorruptChunk:"""
         return self._get(self._records, rows, None)
 
-    def bodies(self, rows: list[bytes]) -> list[bytes | None]:
-        """The values of body rows, not verified by RocksDB: their own CRC does. :raises: as `records`"""
-        return self._get(self._bodies, rows, self._unverified)
+    def inline(self, rows: list[bytes]) -> list[bytes | None]:
+        """The values of rows of inline bodies, not verified. :raises: as `records`"""
+        return self._get(self._inline, rows, self._body_options)
+
+    def chunks(self, rows: list[bytes]) -> list[bytes | None]:
+        """The values of rows of chunks, not verified. :raises: as `records`"""
+        return self._get(self._chunks, rows, self._body_options)
 
     def _get(self, family: Rdict, rows: list[bytes], options: ReadOptions | None) -> list[bytes | None]:
         start = perf_counter()
@@ -183,16 +201,16 @@ class Engine:
             self._note("get", sum(len(value) for value in values if value is not None), start)
         return values
 
-    def walk(self, low: bytes, high: bytes, limit: int) -> RdictIter:
-        """An iterator over the records from ``low``, where it stands, to ``high``, that gives up after having passed
-        ``limit`` deleted rows in one step. It belongs to a walk that was announced, and is gone after `close`."""
-        if self._body_handle is None:
+    def walk(self, family: str, low: bytes, high: bytes, limit: int) -> RdictIter:
+        """An iterator over the rows of a column family from ``low``, where it stands, to ``high``, that gives up after
+        having passed ``limit`` deleted rows in one step. It belongs to one of `walks`, and is gone after `close`."""
+        if not self._open:
             raise StoreFailed(CLOSED)
         options = ReadOptions()
         options.set_iterate_upper_bound(high)
         if limit:
             options.set_max_skippable_internal_keys(limit)
-        iterator = self._records.iter(options)
+        iterator = self._families[family].iter(options)
         iterator.seek(low)
         return iterator
 
@@ -272,32 +290,33 @@ class Engine:
     def properties(self) -> dict[str, int]:
         """Figures by name; see `FIGURES` and `SHARED_FIGURES`."""
         figures = {
-            ours: sum(family.property_int_value(theirs) or 0 for family in (self._records, self._bodies))
+            ours: sum(family.property_int_value(theirs) or 0 for family in self._families.values())
             for theirs, ours in FIGURES.items()
         }
         figures.update((ours, self._records.property_int_value(theirs) or 0) for theirs, ours in SHARED_FIGURES.items())
         return figures
 
     def close(self) -> None:
-        """Flush, so that the next open has no log to replay, and close.
+        """Flush, so that the next open has no log to replay, and close. Without a log, closing flushes all at once.
 
         :raises StoreFailed: if that could not be; the database is closed nevertheless.
         """
-        if self._body_handle is None:
+        if not self._open:
             return
         failure = self._failure
         try:
-            if failure is None:
-                self._bodies.flush()
-                self._records.flush()
+            if failure is None and self._durability != "memory":
+                for family in self._families.values():
+                    family.flush()
         except Exception as error:
             failure = str(error)
         self._failure = CLOSED
-        self._body_handle = None
+        self._open = False
+        self._handles.clear()
         # An iterator keeps the database locked, and a traceback may keep an iterator.
         for walk in list(self.walks):
             walk.drop()
-        for family in (self._bodies, self._records):
+        for family in self._families.values():
             try:
                 family.close()
             except Exception as error:

@@ -30,7 +30,6 @@ from s3gw.model import (
     UploadInfo,
     UploadPage,
 )
-
 from s3gw.s3.conditions import UNCONDITIONAL, WriteCondition
 
 

@@ -7,19 +7,19 @@ bucket                     ``B\\0<bucket>``                             `BucketI
 object                     ``M\\0<bucket>\\0<key>``                      `ObjectInfo`
 upload                     ``U\\0<bucket>\\0<key>\\0<upload>``            `UploadInfo`
 part                       ``P\\0<upload>\\0<number, 2 bytes>``          `PartInfo`
-references to a blob       ``R\\0<blob, 16 bytes>``                     their number, at least 1
-unreferenced blob          ``X\\0<blob, 16 bytes>``                     0
-body, inline (*body*)      ``D\\0<bucket>\\0<key>``                      the bytes, then the 16-byte inline id
-body, chunk (*body*)       ``C\\0<blob, 16 bytes><number, 4 bytes>``    the bytes of chunk ``number``
+referenced blob            ``R\\0<blob, 16 bytes>``                     `records.BlobRecord`
+unreferenced blob          ``X\\0<blob, 16 bytes>``                     `records.BlobRecord`
+inline body (*inline*)     ``D\\0<bucket>\\0<key>``                      the bytes, then the 16-byte inline id
+chunk (*chunks*)           ``C\\0<blob, 16 bytes><number, 4 bytes>``    the bytes of chunk ``number``
 =========================  ==========================================  ==============================================
 
-The rows marked *body* are in the column family ``body``, the others in the default one, so that looking up and listing
-never touches a body. Names are UTF-8, numbers big-endian. NUL is in no name, and UTF-8 keeps the order of code points:
+The rows of bodies are in column families of their own, named behind them, the others in the default one: so looking up
+and listing never touches a body, and chunks, which are written in the order of their rows, are not sorted in among
+bodies that are not. Names are UTF-8, numbers big-endian. NUL is in no name, and UTF-8 keeps the order of code points:
 so the order of rows is the order of bucket, key and upload.
 
 A blob that exists has exactly one of the rows R and X. X is there from its first staged chunk until the commit that
-names it, and again from the commit that drops its last reference until its chunks are deleted. R counts the extents of
-objects and parts that name it.
+names it, and again from the commit that drops its last reference until its chunks are deleted.
 """
 
 from __future__ import annotations

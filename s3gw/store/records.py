@@ -4,7 +4,6 @@
 row                   payload                                                trailer
 ====================  =====================================================  =======================
 record                one byte format version, then MessagePack              CRC32C, 4 bytes
-count (R, X)          one byte format version, then MessagePack of an int    CRC32C, 4 bytes
 inline body           bytes, then the 16-byte inline id                      CRC32C, 4 bytes
 chunk                 bytes                                                  CRC32C, 4 bytes
 ====================  =====================================================  =======================
@@ -63,11 +62,18 @@ class Codec(Generic[T]):
             raise CorruptChunk(row_name(row)) from error
 
 
+class BlobRecord(msgspec.Struct, frozen=True, array_like=True):
+    """What is known of a blob: how many chunks it has, and how many extents of objects and parts name it."""
+
+    chunks: int
+    references: int = 0
+
+
 BUCKET = Codec(BucketInfo)
 OBJECT = Codec(ObjectInfo)
 UPLOAD = Codec(UploadInfo)
 PART = Codec(PartInfo)
-COUNT = Codec(int)
+BLOB = Codec(BlobRecord)
 
 AnyCodec = Codec[Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from threading import Lock
 from time import perf_counter
 
@@ -21,6 +21,7 @@ from s3gw.model import (
     UploadPage,
 )
 from s3gw.s3.listing import list_page
+from s3gw.store.check import Fault, faults
 from s3gw.store.commit import STEPS, Ledger
 from s3gw.store.engine import Batch, Durability, Engine, Observe
 from s3gw.store.interface import (
@@ -46,6 +47,8 @@ from s3gw.store.interface import (
 )
 from s3gw.store.keys import (
     BUCKETS,
+    CHUNKS,
+    INLINE_BODIES,
     MAX_PART,
     UNREFERENCED,
     after_prefix,
@@ -57,17 +60,21 @@ from s3gw.store.keys import (
     objects_of,
     part_row,
     parts_of,
+    references_row,
     unreferenced_row,
     upload_row,
     uploads_of,
 )
 from s3gw.store.marker import claim
 from s3gw.store.options import MIB
-from s3gw.store.records import BUCKET, COUNT, OBJECT, PART, UPLOAD, open_chunk, open_inline, seal_chunk
+from s3gw.store.records import BLOB, BUCKET, OBJECT, PART, UPLOAD, BlobRecord, open_chunk, open_inline, seal_chunk
 from s3gw.store.scan import ObjectCursor, UploadCursor, Walk
 
 WRITE_BYTES = 1 * MIB
 """A write of about so many bytes is the longest: it holds the GIL."""
+
+WRITE_ROWS = 4096
+"""And so is one of about so many deletions."""
 
 RESERVE_BYTES = 256 * MIB
 """Room on disk that is kept for deletes and compaction, unless told otherwise."""
@@ -191,18 +198,12 @@ class RocksStore:
             chunk_row(row.blob, row.number) if isinstance(row, ChunkRow) else inline_row(row.bucket, row.key)
             for row in rows
         ]
-        try:
-            values = self._engine.bodies(keys)
-        except CorruptChunk:
-            # One bad block fails the whole read: find out whose it is.
-            return [self._read_one(row, key) for row, key in zip(rows, keys, strict=True)]
-        return [_open_body(row, key, value) for row, key, value in zip(rows, keys, values, strict=True)]
-
-    def _read_one(self, row: ChunkRow | InlineRow, key: bytes) -> memoryview | Exception:
-        try:
-            return _open_body(row, key, self._engine.bodies([key])[0])
-        except CorruptChunk as error:
-            return error
+        values: dict[bytes, bytes | Exception | None] = {}
+        for get, prefix in ((self._engine.chunks, CHUNKS), (self._engine.inline, INLINE_BODIES)):
+            wanted = [key for key in keys if key.startswith(prefix)]
+            if wanted:
+                values.update(zip(wanted, _each(get, wanted), strict=True))
+        return [_open_body(row, key, values[key]) for row, key in zip(rows, keys, strict=True)]
 
     def begin_blob(self) -> bytes:
         # The time in front: the rows of blobs written together stand together, and new ones behind all others.
@@ -211,17 +212,16 @@ class RocksStore:
     def stage(self, blob: bytes, number: int, chunks: Sequence[bytes]) -> None:
         self._engine.make_room(sum(map(len, chunks)))
         batch = self._engine.batch()
-        if number == 0:
-            row = unreferenced_row(blob)
-            batch.put(row, COUNT.encode(row, 0))
+        mark = unreferenced_row(blob)
+        end = number + len(chunks)
         for chunk in chunks:
             row = chunk_row(blob, number)
-            batch.put_body(row, seal_chunk(row, chunk))
+            batch.put_chunk(row, seal_chunk(row, chunk))
             number += 1
-            if batch.nbytes >= WRITE_BYTES:
+            if batch.nbytes >= WRITE_BYTES or number == end:
+                # The mark is written with the chunks that it counts: what is staged is never without it.
+                batch.put(mark, BLOB.encode(mark, BlobRecord(number)))
                 self._engine.write(batch, "put")
-        if len(batch):
-            self._engine.write(batch, "put")
 
     def commit(self, mutations: Sequence[Mutation]) -> list[Outcome]:
         run = _Commit(self._engine)
@@ -232,30 +232,36 @@ class RocksStore:
         return run.results
 
     def free(self, blobs: Sequence[bytes]) -> None:
+        rows = [unreferenced_row(blob) for blob in blobs]
         with self._references:
-            marks = self._engine.records([unreferenced_row(blob) for blob in blobs])
+            marks = self._engine.records(rows)
+            uses = self._engine.records([references_row(blob) for blob in blobs])
             batch = self._engine.batch()
-            for blob, mark in zip(blobs, marks, strict=True):
+            for blob, row, mark, use in zip(blobs, rows, marks, uses, strict=True):
                 # One that is in use was named by a commit after its owner had given it up.
-                if mark is None:
+                if mark is None or use is not None:
                     continue
-                prefix = chunks_of(blob)
-                batch.delete_bodies(prefix, after_prefix(prefix))
-                batch.delete(unreferenced_row(blob))
+                _delete_chunks(batch, blob, BLOB.decode(row, mark).chunks)
+                batch.delete(row)
+                if len(batch) >= WRITE_ROWS:
+                    self._engine.write(batch, "delete")
             if len(batch):
                 self._engine.write(batch, "delete")
 
     def _sweep(self) -> int:
         walk = Walk(self._engine, UNREFERENCED)
-        blobs: list[bytes] = []
+        swept = 0
         while (found := walk.next()) is not None:
-            blobs.append(found[0][len(UNREFERENCED) :])
-        for first in range(0, len(blobs), 1000):
-            self.free(blobs[first : first + 1000])
-        return len(blobs)
+            self.free([found[0][len(UNREFERENCED) :]])
+            swept += 1
+        return swept
 
     def check(self) -> None:
         self._engine.check()
+
+    def faults(self) -> Iterator[Fault]:
+        """Read every row and tell what is wrong. Nothing may be written meanwhile."""
+        return faults(self._engine)
 
     def properties(self) -> dict[str, int]:
         return self._engine.properties()
@@ -264,13 +270,36 @@ class RocksStore:
         self._engine.close()
 
 
-def _open_body(row: ChunkRow | InlineRow, key: bytes, value: bytes | None) -> memoryview | Exception:
+def _delete_chunks(batch: Batch, blob: bytes, chunks: int) -> None:
+    if chunks > WRITE_ROWS:
+        # Not for every blob: what a read costs grows with the ranges deleted since the last flush.
+        prefix = chunks_of(blob)
+        batch.delete_chunks(prefix, after_prefix(prefix))
+        return
+    for number in range(chunks):
+        batch.delete_chunk(chunk_row(blob, number))
+
+
+def _each(get: Callable[[list[bytes]], list[bytes | None]], keys: list[bytes]) -> Sequence[bytes | Exception | None]:
+    """What ``get`` gives for each key, or the error of that key alone."""
+    try:
+        return get(keys)
+    except CorruptChunk as error:
+        # One bad block fails a whole read: find out whose it is.
+        if len(keys) == 1:
+            return [error]
+        return [value for key in keys for value in _each(get, [key])]
+
+
+def _open_body(row: ChunkRow | InlineRow, key: bytes, value: bytes | Exception | None) -> memoryview | Exception:
+    if isinstance(value, Exception):
+        return value
     try:
         if isinstance(row, ChunkRow):
             return open_chunk(key, value)
         return open_inline(key, value, row.inline)
     except (CorruptChunk, StaleBody) as error:
-        return error
+        return error.with_traceback(None)
 
 
 class _Commit:

@@ -1,4 +1,4 @@
-"""Walks over records in order that never hold the interpreter for long.
+"""Walks over rows in order that never hold the interpreter for long.
 
 A deleted row stays in the tree until compaction, and a scan passes it one at a time, in one call that holds the GIL. A
 walk therefore lets a step pass at most `DESERT_STEP` deleted rows. RocksDB answers a longer one with "incomplete" and
@@ -14,6 +14,7 @@ from rocksdict import RdictIter
 from s3gw.model import ObjectInfo, UploadInfo
 from s3gw.store.engine import Engine
 from s3gw.store.keys import after_prefix
+from s3gw.store.options import RECORDS
 from s3gw.store.records import OBJECT, UPLOAD
 
 DESERT_STEP = 4096
@@ -56,10 +57,11 @@ class _Windows:
 
 
 class Walk:
-    """The records whose row starts with ``prefix``, in order."""
+    """The rows of a column family that start with ``prefix``, in order."""
 
-    def __init__(self, engine: Engine, prefix: bytes, step: int = DESERT_STEP) -> None:
+    def __init__(self, engine: Engine, prefix: bytes, family: str = RECORDS, step: int = DESERT_STEP) -> None:
         self._engine = engine
+        self._family = family
         self._end = after_prefix(prefix)
         self._step = step
         self._position = prefix
@@ -97,7 +99,7 @@ class Walk:
 
     def _open(self, bound: bytes) -> None:
         self._bound = bound
-        self._iterator = self._engine.walk(self._position, bound, self._step)
+        self._iterator = self._engine.walk(self._family, self._position, bound, self._step)
 
     def _cross(self, iterator: RdictIter) -> bool:
         """The iterator ends here, or gave up: go on from the next window. False at the end of the walk."""
@@ -106,7 +108,7 @@ class Walk:
             if self._windows is None:
                 self._windows = _Windows()
             if not self._windows.narrow():
-                self._iterator = self._engine.walk(self._position, self._bound, 0)
+                self._iterator = self._engine.walk(self._family, self._position, self._bound, 0)
                 return True
         else:
             if self._bound == self._end:

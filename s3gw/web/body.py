@@ -131,6 +131,8 @@ class RequestBody:
             return _Taken(pieces)
         if self._error is not None:
             return _Taken([], self._error)
+        if self._discarding:
+            return _Taken([], RuntimeError("the answer was given: the body is dropped"))
         if self.complete or self._owner is None:
             return _END
         if self._waiter is not None:
@@ -202,10 +204,13 @@ class RequestBody:
             waiter.errback(error)
 
     def discard(self) -> None:
-        """Nobody will read the rest: drop it as it comes."""
+        """The answer is given and nobody should read the rest: drop it as it comes."""
         self._discarding = True
         self._untouched = False
         self._pieces, self.buffered = [], 0
+        if self._waiter is not None:
+            waiter, self._waiter = self._waiter, None
+            waiter.errback(RuntimeError("the answer was given: the body is dropped"))
 
 
 NO_BODY = RequestBody(None, 0, 0, False)

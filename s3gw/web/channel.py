@@ -1,6 +1,6 @@
-"""`S3Channel`: one HTTP/1.1 connection. Order, backpressure, timers and the way it ends.
+"""`S3Channel`: the conversation on one HTTP/1.1 connection. Whose turn it is, how long to wait, and how it ends.
 
-The bytes are taken apart in `web.framing`; a request is answered in `web.request`. What is left is the conversation:
+Bytes are taken apart in `web.framing`; requests are answered in `web.request`; `web.connection` knows the transport.
 
 | state      | what goes on                                  | deadline                      | when it passes        |
 |------------|-----------------------------------------------|-------------------------------|-----------------------|
@@ -15,34 +15,23 @@ The bytes are taken apart in `web.framing`; a request is answered in `web.reques
 
 Requests that were pipelined in one read wait their turn, the transport paused; bytes that come all the same (TLS has
 decrypted them already) are held as they are, up to `HELD_BYTES`.
-
-Towards `twisted.web.server.Request` the channel is what `twisted.web._http2.H2Stream` is, so a stock Resource works.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import (
-    IAddress,
-    IConsumer,
-    IHalfCloseableProtocol,
-    IProducer,
-    IPullProducer,
-    IPushProducer,
-    ISSLTransport,
-    ITransport,
-)
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.interfaces import IHalfCloseableProtocol
+from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
 from s3gw.errors import IncompleteBody, RequestTimeout, S3Error, SlowDown
-from s3gw.web.body import Puller, RequestBody
+from s3gw.web.body import RequestBody
+from s3gw.web.connection import NEVER, Connection
 from s3gw.web.framing import Framing
 from s3gw.web.request import S3Request
 
@@ -55,68 +44,43 @@ HELD_BYTES = 256 * 1024
 TURN = 16
 """Pipelined requests begun before the reactor gets its turn."""
 
-NEVER = float("inf")
-
 CLOSE = "Connection: close\r\n"
 KEEP_ALIVE = "Connection: keep-alive\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-@implementer(ITransport, IConsumer, IPushProducer, IHalfCloseableProtocol)
-class S3Channel(Protocol):
-    """The server's side of one connection.
+@implementer(IHalfCloseableProtocol)
+class S3Channel(Connection):
+    """The requests of one connection, and their answers.
 
-    :ivar site: the factory.
-    :ivar secure: whether it is over TLS.
-    :ivar deadline: when `expired` is to be called, in seconds of the site's clock.
-    :ivar unread_deadline: when the client must have read what was written, or be cut off.
     :ivar admitted: it counts among `Limits.max_connections`.
     """
 
-    transport: Any  # an ITransport that is IConsumer and IPushProducer too
-
     def __init__(self, site: GatewaySite) -> None:
-        self.site = site
-        self.limits = site.limits
-        self.secure = False
-        self.deadline = NEVER
-        self.unread_deadline = NEVER
+        super().__init__(site)
         self.admitted = False
-        self._expire: Callable[[S3Channel], None] = S3Channel._close
         self._framing = Framing(self, site.limits, site.clock.seconds)
         self._current: S3Request | None = None
         self._queue: deque[S3Request] = deque()
-        self._held: list[bytes] = []
+        self._held = bytearray()  # arrived in spite of the pause
         self._paused = False  # the transport does not read
-        self._full = False  # the transport holds all it wants to
         self._advancing = False
-        self._registered = False  # with the transport, as the producer of answers
         self._half_closed = False
         self._last = False  # the answer that is being given is the last one
-        self._ending = False  # it was given
         self._lingering = False
         self._since = 0.0  # when the latest answer ended
         self._dropped = 0
-        self._producer: IPushProducer | None = None
         self._settled: Deferred[None] | None = None
-
-    # From the transport.
 
     def connectionMade(self) -> None:
         """A client has connected."""
-        transport = self.transport
-        self.secure = ISSLTransport.providedBy(transport)
-        set_no_delay = getattr(transport, "setTcpNoDelay", None)  # TLS over a UNIX socket claims it, and has it not
-        if set_no_delay is not None:
-            set_no_delay(True)
-        transport.registerProducer(self, True)
-        self._registered = True
+        super().connectionMade()
         self.site.connection_opened(self)
-        self._arm(self.limits.header_read, S3Channel._close)
+        self.arm(self.limits.header_read, S3Channel.close)
 
     def dataReceived(self, data: bytes) -> None:
         """Bytes of requests."""
-        if self._ending:
+        if self.ending:
             self._drop(data)
         elif self._paused:
             self._hold(data)
@@ -140,8 +104,8 @@ class S3Channel(Protocol):
             self._pause()
 
     def _hold(self, data: bytes) -> None:
-        self._held.append(data)
-        if sum(map(len, self._held)) > HELD_BYTES:
+        self._held += data
+        if len(self._held) > HELD_BYTES:
             self.abortConnection()
 
     def _drop(self, data: bytes) -> None:
@@ -155,13 +119,13 @@ class S3Channel(Protocol):
         """The client will send no more, but may well want its answers."""
         self._half_closed = True
         framing = self._framing
-        if self._ending:
-            self._close()
+        if self.ending:
+            self.close()
         elif framing.body is not None or framing.in_head:
             framing.fail(IncompleteBody())
             if self._settled is not None:
                 self._settle()
-        if self._current is None and not self._ending:
+        if self._current is None and not self.ending:
             self._advance()
 
     def writeConnectionLost(self) -> None:
@@ -169,19 +133,18 @@ class S3Channel(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is over."""
-        self._ending = True
+        self.ending = True
         self.deadline = self.unread_deadline = NEVER
         self._held.clear()
         self._queue.clear()
-        self._producer = self._settled = None
+        self._producer = None
+        self._settled = None
         self._framing.close()
         request, self._current = self._current, None
         if request is not None:
             request.connectionLost(reason)
             self.site.request_ended(request)
         self.site.connection_closed(self)
-
-    # From the framing, and from the body that is read.
 
     def head_received(
         self,
@@ -201,13 +164,11 @@ class S3Channel(Protocol):
         """Somebody waits for a piece of the body."""
         if send_continue:
             self.transport.write(CONTINUE)
-        self._arm(self.limits.body_stall, S3Channel._body_stalled)
+        self.arm(self.limits.body_stall, S3Channel._body_stalled)
 
     def body_taken(self) -> None:
         """There is room for more of the body."""
         self._resume()
-
-    # The turn of requests.
 
     def _advance(self) -> None:
         """Begin the requests that are due, without recursion; then see what is left to wait for."""
@@ -216,7 +177,7 @@ class S3Channel(Protocol):
         self._advancing = True
         turn = TURN
         try:
-            while self._queue and self._current is None and not self._ending:
+            while self._queue and self._current is None and not self.ending:
                 if not turn:
                     self.site.clock.callLater(0, self._advance)
                     break
@@ -224,14 +185,14 @@ class S3Channel(Protocol):
                 self._begin(self._queue.popleft())
         finally:
             self._advancing = False
-        if self._ending:
+        if self.ending:
             return
         current = self._current
         if self._queue or (current is not None and current.body.full):
             self._pause()
         elif self._paused:
             self._resume()
-        if self._current is None and not self._queue and not self._ending:
+        if self._current is None and not self._queue and not self.ending:
             self._rest()
 
     def _begin(self, request: S3Request) -> None:
@@ -252,16 +213,16 @@ class S3Channel(Protocol):
         """No request is left to begin: wait for one, or close."""
         framing, limits = self._framing, self.limits
         if framing.ended or self._half_closed:
-            self._close()
+            self.close()
         elif framing.body is not None:
-            self._arm(limits.body_stall, S3Channel._close)
+            self.arm(limits.body_stall, S3Channel.close)
         elif framing.in_head:
             self.deadline = max(framing.arrived, self._since) + limits.header_read
             self._expire = S3Channel._head_stalled
         elif self.site.draining:
-            self._close()
+            self.close()
         else:
-            self._arm(limits.keep_alive, S3Channel._close)
+            self.arm(limits.keep_alive, S3Channel.close)
 
     def settle(self, request: S3Request) -> Deferred[None] | None:
         """Decide what becomes of a body that nobody will read; see `web.request`.
@@ -273,7 +234,7 @@ class S3Channel(Protocol):
         if body.complete or not request.keep_alive or self.site.draining or not self._droppable(body):
             return None
         self._settled = Deferred()
-        self._arm(self.limits.linger, S3Channel._unsettled)
+        self.arm(self.limits.linger, S3Channel._unsettled)
         return self._settled
 
     def _droppable(self, body: RequestBody) -> bool:
@@ -306,7 +267,7 @@ class S3Channel(Protocol):
         if request.startedWriting:
             request.bytes_sent = request.sentLength
         self.site.request_ended(request)
-        if self._ending:
+        if self.ending:
             return
         self._since = self.site.now
         if not self._last:
@@ -314,68 +275,36 @@ class S3Channel(Protocol):
                 request.body.discard()
             self._advance()
         elif request.body.complete and request.refusal is None and not request.keep_alive:
-            self._close()  # the client knew that this was the last one
+            self.close()  # the client knew that this was the last one
         else:
             self._linger()
 
-    # The end.
-
     def _linger(self) -> None:
         """The client may still be sending: closing now would reset the connection before it has read the answer."""
-        self._ending = self._lingering = True
+        self.ending = self._lingering = True
         self._unregister()
         self._held.clear()
         self._queue.clear()
         self._framing.ended = True
-        self._arm(self.limits.linger, S3Channel._close)
+        self.arm(self.limits.linger, S3Channel.close)
         if self._half_closed:
-            self._close()
+            self.close()
         elif self._paused:
             self._paused = False
             self.transport.resumeProducing()
 
-    def _close(self) -> None:
-        """Close when everything is written, or abort when the client does not read it."""
-        self._ending = True
-        self._lingering = False
-        self._unregister()
+    def close(self) -> None:
+        """Close when everything is written; requests whose turn has not come are dropped."""
         self._queue.clear()
-        self._arm(self.limits.response_stall, S3Channel.abortConnection)
-        self.transport.loseConnection()
-
-    def loseConnection(self) -> None:
-        """Close when everything is written."""
-        if not self._ending:
-            self._close()
-
-    def abortConnection(self) -> None:
-        """Close at once, whatever is not written."""
-        self._ending = True
         self._lingering = False
-        self.deadline = self.unread_deadline = NEVER
-        self._unregister()
-        self.transport.abortConnection()
+        super().close()
 
     def drain(self) -> None:
         """Close if nothing is going on."""
         framing = self._framing
         idle = self._current is None and not self._queue and not self._held
-        if idle and not self._ending and not framing.in_head and framing.body is None:
-            self._close()
-
-    # Timers.
-
-    def _arm(self, seconds: float, expire: Callable[[S3Channel], None]) -> None:
-        self.deadline = self.site.now + seconds
-        self._expire = expire
-
-    def expired(self) -> None:
-        """A deadline has passed."""
-        if self.unread_deadline <= self.site.now:
-            self.abortConnection()
-        else:
-            self.deadline = NEVER
-            self._expire(self)
+        if idle and not self.ending and not framing.in_head and framing.body is None:
+            self.close()
 
     def _head_stalled(self) -> None:
         self._framing.fail(RequestTimeout())
@@ -390,83 +319,23 @@ class S3Channel(Protocol):
             self._current.body.fail(RequestTimeout())
         self._settle()
 
-    # Backpressure of requests.
-
     def _pause(self) -> None:
-        if not self._paused and not self._ending:
+        if not self._paused and not self.ending:
             self._paused = True
             self.transport.pauseProducing()
 
     def _resume(self) -> None:
-        if not self._paused or self._ending or self._queue:
+        if not self._paused or self.ending or self._queue:
             return
         if self._current is not None and self._current.body.full:
             return
         self._paused = False
         if self._held:
-            data = b"".join(self._held)
+            data = bytes(self._held)
             self._held.clear()
             self._take(data)
-        if not self._paused and not self._ending:
+        if not self._paused and not self.ending:
             self.transport.resumeProducing()
-
-    # Backpressure of answers: a producer to the transport, a consumer to the request.
-
-    def pauseProducing(self) -> None:
-        """The transport holds all it wants to."""
-        self._full = True
-        self.unread_deadline = self.site.now + self.limits.response_stall
-        if self._producer is not None:
-            self._producer.pauseProducing()
-
-    def resumeProducing(self) -> None:
-        """The transport has written everything."""
-        self._full = False
-        self.unread_deadline = NEVER
-        if self._producer is not None:
-            self._producer.resumeProducing()
-
-    def stopProducing(self) -> None:
-        """The transport is gone."""
-        if self._producer is not None:
-            self._producer.stopProducing()
-
-    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
-        """Tell the producer of the current answer when to pause; pull a pull producer while there is room."""
-        if self._producer is not None:
-            raise RuntimeError("this answer has a producer")
-        if streaming:
-            self._producer = push = cast(IPushProducer, producer)
-            if self._full:
-                push.pauseProducing()
-        else:
-            self._producer = puller = Puller(cast(IPullProducer, producer), self.site.clock)
-            if not self._full:
-                puller.resumeProducing()
-
-    def unregisterProducer(self) -> None:
-        """The producer of the current answer is done."""
-        producer, self._producer = self._producer, None
-        if isinstance(producer, Puller):
-            producer.pauseProducing()
-
-    def _unregister(self) -> None:
-        # A transport waits for a producer that is registered before it closes.
-        if self._registered:
-            self._registered = False
-            self.transport.unregisterProducer()
-
-    def write(self, data: bytes) -> None:
-        """Write a piece of the current answer."""
-        if not self._ending:
-            self.transport.write(data)
-
-    def writeSequence(self, iovec: Iterable[bytes]) -> None:
-        """Write pieces of the current answer."""
-        if not self._ending:
-            self.transport.writeSequence(list(iovec))
-
-    # What else twisted.web.http.Request asks of its channel.
 
     def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Headers) -> None:
         """Write the head of a stock Resource's answer."""
@@ -483,15 +352,3 @@ class S3Channel(Protocol):
             f"{self.site.common_headers}x-amz-request-id: {request.request_id}\r\n{self.connection_header(request)}"
         )
         self.write(b"\r\n".join([b"HTTP/1.1 %b %b" % (code, reason), common.encode("latin-1")[:-2], *lines, b"", b""]))
-
-    def getPeer(self) -> IAddress:
-        """The client's address."""
-        return cast(IAddress, self.transport.getPeer())
-
-    def getHost(self) -> IAddress:
-        """Our address."""
-        return cast(IAddress, self.transport.getHost())
-
-    def isSecure(self) -> bool:
-        """Whether the connection is over TLS."""
-        return self.secure

@@ -11,7 +11,7 @@ KIB = 1024
 class Limits:
     """Bounds of one connection, and of all of them. Sizes are bytes, times are seconds.
 
-    Timers are looked at once a second: none fires early, all may fire up to two seconds late.
+    Timers are looked at once a second, and fire up to a second early or late.
 
     :ivar max_connections: connections served at once; one more is answered with 503 SlowDown. Keep it well below the
         limit of open files, since those beyond it hold a file too while they are answered.

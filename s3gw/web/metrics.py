@@ -17,122 +17,147 @@ Families (all are present, with every label value, from the start):
 | ``s3gw_open_connections``                         | client connections                                           |
 | ``s3gw_cache_hits_total`` and ``_misses_total``   | body rows found in, or missing from, the cache of hot bodies |
 | ``s3gw_cache_bytes``                              | what that cache holds                                        |
+| ``s3gw_uploads_expired_total``                    | abandoned uploads that were aborted                          |
 | ``s3gw_store_property{name}``                     | figures of the database, by name                             |
+
+The figures of a request are plain numbers here, made into families when somebody asks: the library's counters take a
+lock and several calls for each of the eight that a request would need.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from threading import Lock
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 METHODS = ("GET", "PUT", "POST", "DELETE", "HEAD", "OTHER")
 OPS = ("get", "put", "write", "delete", "iter", "other")
 STATUSES = ("2xx", "3xx", "4xx", "5xx", "cut")
-BUCKETS_MS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
+BUCKETS_MS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0, 10000.0)
 
 
-class _MethodFigures:
-    __slots__ = ("errors", "received", "requests", "sent")
+class _Tally:
+    """What is counted of one method or one kind of call."""
 
-    def __init__(self, requests: Counter, errors: Counter, received: Counter, sent: Counter) -> None:
-        self.requests = requests
-        self.errors = errors
-        self.received = received
-        self.sent = sent
-
-
-class Metrics:
-    """The gateway's figures in a registry of their own."""
+    __slots__ = ("count", "errors", "received", "sent")
 
     def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry(auto_describe=True)
+        self.count = self.errors = self.received = self.sent = 0
 
-        def counter(name: str, text: str, label: str) -> Counter:
-            return Counter(name, text, [label], registry=registry)
 
-        requests = counter("s3gw_requests", "Requests whose answer ended.", "method")
-        errors = counter("s3gw_request_errors", "Requests answered with an error, or cut off.", "method")
-        received = counter("s3gw_request_bytes", "Body bytes received.", "method")
-        sent = counter("s3gw_response_bytes", "Body bytes sent.", "method")
-        self._methods = {
-            method: _MethodFigures(*(family.labels(method) for family in (requests, errors, received, sent)))
-            for method in METHODS
-        }
-        responses = counter("s3gw_responses", "Answers by class of status.", "status")
-        self._statuses = {status: responses.labels(status) for status in STATUSES}
-        self._latency = Histogram(
-            "s3gw_request_latency_ms",
-            "First byte of a request to the end of its answer, in milliseconds.",
-            buckets=BUCKETS_MS,
-            registry=registry,
-        )
-        ops = counter("s3gw_rocksdb_ops", "Calls into RocksDB.", "op")
-        op_errors = counter("s3gw_rocksdb_errors", "Calls into RocksDB that failed.", "op")
-        op_bytes = counter("s3gw_rocksdb_bytes", "Bytes read or written by calls into RocksDB.", "op")
-        self._ops = {op: (ops.labels(op), op_errors.labels(op), op_bytes.labels(op)) for op in OPS}
-        self._op_latency = Histogram(
-            "s3gw_rocksdb_latency_ms",
-            "Duration of one call into RocksDB, in milliseconds.",
-            buckets=BUCKETS_MS,
-            registry=registry,
-        )
+class _Latency:
+    """A histogram of milliseconds."""
+
+    __slots__ = ("counts", "total")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BUCKETS_MS) + 1)
+        self.total = 0.0
+
+    def observe(self, ms: float) -> None:
+        self.counts[bisect_left(BUCKETS_MS, ms)] += 1
+        self.total += ms
+
+    def family(self, name: str, text: str) -> Metric:
+        family = HistogramMetricFamily(name, text)
+        running = 0
+        buckets = []
+        for bound, count in zip((*BUCKETS_MS, float("inf")), self.counts, strict=True):
+            running += count
+            buckets.append((floatToGoString(bound), running))
+        family.add_metric([], buckets, self.total)
+        return family
+
+
+class Metrics(Collector):
+    """The gateway's figures, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self._methods = {method: _Tally() for method in METHODS}
+        self._statuses = dict.fromkeys(STATUSES, 0)
+        self._latency = _Latency()
+        self._ops = {op: _Tally() for op in OPS}
+        self._op_latency = _Latency()
+        self._op_lock = Lock()
+        self._further: list[Callable[[], Metric]] = []
+        self.registry = CollectorRegistry()
+        self.registry.register(self)
+
+    def request_ended(self, method: str, status: int, received: int, sent: int, seconds: float, *, cut: bool) -> None:
+        """Count one request; in the reactor thread. ``cut``: its answer did not reach its end."""
+        tally = self._methods.get(method) or self._methods["OTHER"]
+        tally.count += 1
+        tally.received += received
+        tally.sent += sent
+        if cut or status >= 400:
+            tally.errors += 1
+        self._statuses["cut" if cut else STATUSES[status // 100 - 2]] += 1
+        self._latency.observe(seconds * 1000)
+
+    def store_called(self, op: str, nbytes: int, seconds: float, failed: bool) -> None:
+        """Count one call into the database; in any thread."""
+        tally = self._ops[op]
+        with self._op_lock:
+            tally.count += 1
+            tally.received += nbytes
+            tally.errors += failed
+            self._op_latency.observe(seconds * 1000)
 
     def gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
         """A gauge that asks for its value when it is read."""
         Gauge(name, text, registry=self.registry).set_function(value)
 
-    def count(self, name: str, text: str, value: Callable[[], float]) -> None:
-        """A counter that is kept elsewhere and read when it is asked for."""
-        self.registry.register(_CounterOf(name, text, value))
+    def counter(self, name: str, text: str, value: Callable[[], float]) -> None:
+        """A counter that is kept elsewhere and asked for its value when it is read; ``name`` without ``_total``."""
+        self._further.append(lambda: CounterMetricFamily(name, text, value=value()))
 
     def properties(self, read: Callable[[], Mapping[str, int]]) -> None:
         """The store's own figures as ``s3gw_store_property{name}``."""
-        self.registry.register(_Properties(read))
 
-    def request_ended(self, method: str, status: int, received: int, sent: int, seconds: float, *, cut: bool) -> None:
-        """Count one request. ``cut``: its answer did not reach its end."""
-        figures = self._methods.get(method) or self._methods["OTHER"]
-        figures.requests.inc()
-        if received:
-            figures.received.inc(received)
-        if sent:
-            figures.sent.inc(sent)
-        if cut or status >= 400:
-            figures.errors.inc()
-        self._statuses["cut" if cut else STATUSES[status // 100 - 2]].inc()
-        self._latency.observe(seconds * 1000)
+        def family() -> Metric:
+            gauge = GaugeMetricFamily("s3gw_store_property", "A figure of the database.", labels=["name"])
+            for name, value in sorted(read().items()):
+                gauge.add_metric([name], value)
+            return gauge
 
-    def store_called(self, op: str, nbytes: int, seconds: float, failed: bool) -> None:
-        """Count one call into the database; any thread."""
-        calls, errors, volume = self._ops[op]
-        calls.inc()
-        if nbytes:
-            volume.inc(nbytes)
-        if failed:
-            errors.inc()
-        self._op_latency.observe(seconds * 1000)
+        self._further.append(family)
 
-
-class _CounterOf(Collector):
-    def __init__(self, name: str, text: str, value: Callable[[], float]) -> None:
-        self._name, self._text, self._value = name, text, value
+    def describe(self) -> Sequence[Metric]:
+        """Nothing beforehand: the store may not be open yet."""
+        return ()
 
     def collect(self) -> Iterator[Metric]:
-        yield CounterMetricFamily(self._name, self._text, value=self._value())
+        """Every family as it stands."""
+        methods = self._methods.items()
+        yield _counters("s3gw_requests", "Requests whose answer ended.", "method", [(m, t.count) for m, t in methods])
+        yield _counters(
+            "s3gw_request_errors",
+            "Requests answered with an error, or cut off.",
+            "method",
+            [(m, t.errors) for m, t in methods],
+        )
+        yield _counters("s3gw_request_bytes", "Body bytes received.", "method", [(m, t.received) for m, t in methods])
+        yield _counters("s3gw_response_bytes", "Body bytes sent.", "method", [(m, t.sent) for m, t in methods])
+        yield _counters("s3gw_responses", "Answers by class of status.", "status", self._statuses.items())
+        yield self._latency.family(
+            "s3gw_request_latency_ms", "First byte of a request to the end of its answer, in milliseconds."
+        )
+        ops = self._ops.items()
+        yield _counters("s3gw_rocksdb_ops", "Calls into RocksDB.", "op", [(op, t.count) for op, t in ops])
+        yield _counters("s3gw_rocksdb_errors", "Calls that failed.", "op", [(op, t.errors) for op, t in ops])
+        yield _counters("s3gw_rocksdb_bytes", "Bytes read or written.", "op", [(op, t.received) for op, t in ops])
+        yield self._op_latency.family("s3gw_rocksdb_latency_ms", "Duration of one call into RocksDB, in milliseconds.")
+        for family in self._further:
+            yield family()
 
 
-class _Properties(Collector):
-    def __init__(self, read: Callable[[], Mapping[str, int]]) -> None:
-        self._read = read
-
-    def describe(self) -> Iterator[Metric]:
-        yield GaugeMetricFamily("s3gw_store_property", "A figure of the database.", labels=["name"])
-
-    def collect(self) -> Iterator[Metric]:
-        family = GaugeMetricFamily("s3gw_store_property", "A figure of the database.", labels=["name"])
-        for name, value in sorted(self._read().items()):
-            family.add_metric([name], value)
-        yield family
+def _counters(name: str, text: str, label: str, values: Iterable[tuple[str, float]]) -> Metric:
+    family = CounterMetricFamily(name, text, labels=[label])
+    for value, count in values:
+        family.add_metric([value], count)
+    return family

@@ -1,8 +1,7 @@
 """`S3Request`: one request of the wire, and the two ways to answer it.
 
 `S3Request.respond` sends a whole answer in one write; `S3Request.stream` sends a head and then a `BodySource`. A stock
-Twisted Resource may use ``setHeader``, ``write``, ``finish`` and the rest instead: what these need (``requestHeaders``,
-``args``, ``prepath``, ...) comes into being when it is first asked for, so our own path does not pay for it.
+Twisted Resource may use ``setHeader``, ``write``, ``finish`` and the rest instead (`web.stock`).
 
 Answering while a body is still arriving follows one rule. `S3Channel.settle` decides, before a byte is written:
 
@@ -17,23 +16,18 @@ Answering while a body is still arriving follows one rule. `S3Channel.settle` de
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from http import HTTPStatus
-from io import BytesIO
-from typing import TYPE_CHECKING, Any, TypeVar, cast
-from urllib.parse import unquote_to_bytes
+from typing import TYPE_CHECKING
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IAddress, IProducer
+from twisted.internet.interfaces import IProducer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web import server
-from twisted.web.http import parse_qs
-from twisted.web.http_headers import Headers
 
 from s3gw.errors import InternalError, S3Error
 from s3gw.s3.head import RequestHead
 from s3gw.web.body import BodySender, BodySource, Buffer, ClientDisconnected, MemorySource, RequestBody
+from s3gw.web.stock import StockRequest
 
 if TYPE_CHECKING:
     from s3gw.web.channel import S3Channel
@@ -48,14 +42,6 @@ ALLOWED = "GET, HEAD, PUT, POST, DELETE, OPTIONS"
 
 ONE_WRITE = 1024 * 1024
 """A longer body in memory goes out window by window, so that a slow reader of it can be told from a dead one."""
-
-
-T = TypeVar("T")
-
-
-def _lazy(make: Callable[[Any], T]) -> T:
-    """`cached_property`, which a type checker takes for the plain attribute that it stands in for."""
-    return cast(T, cached_property(make))
 
 
 def header_lines(headers: Sequence[tuple[str, str]]) -> tuple[str, int | None]:
@@ -79,7 +65,7 @@ def header_lines(headers: Sequence[tuple[str, str]]) -> tuple[str, int | None]:
     return text, length
 
 
-class S3Request(server.Request):
+class S3Request(StockRequest):
     """A request whose head is complete; its body may still be arriving.
 
     :ivar head: method, target and headers, as text.
@@ -90,17 +76,16 @@ class S3Request(server.Request):
     :ivar bytes_sent: bytes of body sent, without framing, as in AWS's access log.
     :ivar cut: the answer did not reach its end, or there was none.
     :ivar started: bytes of the answer were written; another answer is no longer possible.
+    :ivar further_headers: what goes into the answer beside its own headers, be it a success or an error; `web.respond`
+        adds them.
     :ivar operation: and ``bucket``, ``key``, ``user``, ``error_code``: notes for the access log, by whoever knows.
     """
 
     site: GatewaySite
     channel: S3Channel | None = None  # type: ignore[assignment]  # as in H2: what an HTTPChannel does for requests
-    transport: Any
-    defaultContentType = None
-    notifications: Sequence[Deferred[None]] = ()  # type: ignore[assignment]  # a list when one is asked for
-    queued = False
     cut = True
     bytes_sent = 0
+    further_headers: Sequence[tuple[str, str]] = ()
     operation = ""
     bucket = ""
     key = ""
@@ -140,83 +125,6 @@ class S3Request(server.Request):
             headers,
             secure=channel.secure,
         )
-
-    # What a stock Resource may ask for, made when it does.
-
-    @_lazy
-    def client(self) -> IAddress:
-        """The client's address."""
-        return cast(IAddress, self.transport.getPeer())
-
-    @_lazy
-    def host(self) -> IAddress:
-        """Our address."""
-        return cast(IAddress, self.transport.getHost())
-
-    @_lazy
-    def requestHeaders(self) -> Headers:
-        """The request's headers, Twisted's way."""
-        headers = Headers()
-        for name, value in self.head.headers.items():
-            headers.addRawHeader(name.encode("latin-1"), value.encode("latin-1"))
-        return headers
-
-    @_lazy
-    def responseHeaders(self) -> Headers:
-        """The headers of the answer, for those who do not `respond`."""
-        return Headers()
-
-    @_lazy
-    def cookies(self) -> list[bytes]:
-        """Cookies to set."""
-        return []
-
-    @_lazy
-    def received_cookies(self) -> dict[bytes, bytes]:
-        """Cookies received."""
-        cookies: dict[bytes, bytes] = {}
-        for cookie in self.head.headers.get("cookie", "").encode("latin-1").split(b";"):
-            name, separator, value = cookie.lstrip().partition(b"=")
-            if separator:
-                cookies[name] = value
-        return cookies
-
-    @_lazy
-    def path(self) -> bytes:
-        """The target without its query."""
-        return self.uri.partition(b"?")[0]
-
-    @_lazy
-    def args(self) -> dict[bytes, list[bytes]]:
-        """The query, Twisted's way; `RequestHead.query` loses nothing."""
-        return cast("dict[bytes, list[bytes]]", parse_qs(self.uri.partition(b"?")[2], True))
-
-    @_lazy
-    def sitepath(self) -> list[bytes]:
-        """Where the site is mounted: nowhere else."""
-        return []
-
-    @_lazy
-    def prepath(self) -> list[bytes]:
-        """Segments of the path that led to the resource."""
-        return []
-
-    @_lazy
-    def postpath(self) -> list[bytes]:
-        """Segments of the path that are left, decoded."""
-        return [unquote_to_bytes(segment) for segment in self.path[1:].split(b"/")]
-
-    @_lazy
-    def content(self) -> BytesIO | None:
-        """The body as a file, if it had arrived when this was first asked for; else None, and `body` is the way."""
-        pieces = self.body.take()
-        return None if pieces is None else BytesIO(b"".join(pieces))
-
-    @_lazy
-    def _adapterCache(self) -> dict[str, object]:
-        return {}  # which Componentized's own __init__ would have made
-
-    # What is known of it.
 
     @property
     def peer(self) -> str:
@@ -265,8 +173,6 @@ class S3Request(server.Request):
             self.notifications = [*self.notifications, notification]
         return notification
 
-    # From the channel.
-
     def process(self) -> None:
         """Find the resource and let it render."""
         if self.refusal is not None:
@@ -308,8 +214,6 @@ class S3Request(server.Request):
         notifications, self.notifications = self.notifications, ()
         for notification in notifications:
             notification.errback(reason)
-
-    # The answer.
 
     def respond(self, status: int, headers: Sequence[tuple[str, str]], body: bytes | Sequence[Buffer] = b"") -> None:
         """Send a complete answer in one write, and end the request. Does nothing if the client has gone.

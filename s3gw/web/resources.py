@@ -10,7 +10,9 @@ respond       web/respond.py
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -18,11 +20,14 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET
 
 from s3gw.credentials import KeyRing
-from s3gw.errors import AccessDenied, InvalidAccessKeyId, NoSuchBucket, NotImplemented, S3Error
-from s3gw.model import BucketInfo, Owner
+from s3gw.errors import AccessDenied, InvalidAccessKeyId, NotImplemented, S3Error
+from s3gw.model import Owner
 from s3gw.operations import OPERATIONS
+from s3gw.operations.admission import admit
 from s3gw.operations.call import Call, Gateway
+from s3gw.operations.cors import cross_origin_headers
 from s3gw.operations.headers import check_version, hoist_headers, refuse_unsupported
+from s3gw.s3.policy_signature import parse_policy, verify_policy
 from s3gw.s3.routes import route
 from s3gw.s3.sigv4 import SigningKeys, Verified, parse, verify
 from s3gw.s3.target import Bucket, Object, Service, Target, bucket_of_host, parse_target
@@ -32,8 +37,11 @@ from s3gw.web.respond import send, send_failure
 EVERYONE = Owner("", "s3gw")
 """Who every caller is when nothing is signed."""
 
-BUCKETLESS = frozenset({"ListBuckets", "CreateBucket"})
+BUCKETLESS = frozenset({"ListBuckets", "CreateBucket", "PreflightCORS"})
 """Operations that need no existing bucket."""
+
+UNSIGNED = frozenset({"PostObject", "PreflightCORS"})
+"""Operations that no header signs: a form carries its signature in its fields, a preflight has none."""
 
 
 class Authenticator:
@@ -68,6 +76,21 @@ class Authenticator:
         verified = verify(signed, request.head, credential.secret, self._now(), self._region, self._signing_keys)
         return credential.owner, verified
 
+    def authenticate_form(self, fields: Mapping[str, str]) -> Owner:
+        """The caller that the fields of a form speak for; see `Gateway.authenticate_form`.
+
+        :raises S3Error: as `authenticate`."""
+        if self._keys is None:
+            return EVERYONE
+        signed = parse_policy(fields)
+        if signed is None:
+            raise AccessDenied()
+        credential = self._keys.lookup(signed.access_key)
+        if credential is None:
+            raise InvalidAccessKeyId(AWSAccessKeyId=signed.access_key)
+        verify_policy(signed, credential.secret, self._region, self._signing_keys)
+        return credential.owner
+
 
 class S3Resource(Resource):
     """A leaf of the tree: something that S3 operations are about."""
@@ -87,29 +110,36 @@ class S3Resource(Resource):
     def render(self, request: S3Request) -> int:
         """Begin the steps; the answer comes later, however soon."""
         request.bucket, request.key = self.bucket, self.key
-        Deferred.fromCoroutine(self._serve(request)).addErrback(_refused, request)
+        run(self._serve(request), request)
         return NOT_DONE_YET
 
     async def _serve(self, request: S3Request) -> None:
         head = request.head
+        gateway = self.service.gateway
+        if "origin" in head.headers:
+            request.further_headers = await cross_origin_headers(gateway.storage, self.bucket, head)
         operation = route(head.method, self.target(), head)
         request.operation = operation.name
-        caller, verified = self.service.authenticator.authenticate(request)
-        request.user = caller.name if verified is not None else ""
-        head = hoist_headers(head)
+        caller, verified = EVERYONE, None
+        if operation.name not in UNSIGNED:
+            caller, verified = self.service.authenticator.authenticate(request)
+            request.user = caller.name if verified is not None else ""
+            head = hoist_headers(head)
         refuse_unsupported(head)
         if operation.versioned and self.key:
             check_version(operation.name, head.query.get("versionId") or "")
         operate = OPERATIONS.get(operation.name)
         if operate is None:
             raise NotImplemented(f"The operation {operation.name} is not implemented.", Operation=operation.name)
-        gateway = self.service.gateway
         bucket_info = None
         if operation.name not in BUCKETLESS:
             bucket_info = await gateway.storage.find_bucket(self.bucket)
-            _admit(self.bucket, bucket_info, caller, head.headers.get("x-amz-expected-bucket-owner"))
+            admit(self.bucket, bucket_info, caller, head.headers.get("x-amz-expected-bucket-owner"))
         call = Call(gateway, head, request.body, caller, verified, self.bucket, self.key, bucket_info)
-        send(request, await operate(call))
+        response = await operate(call)
+        if call.caller is not caller:
+            request.user = call.caller.name
+        send(request, response)
 
 
 class ObjectResource(S3Resource):
@@ -185,17 +215,43 @@ class ServiceResource(S3Resource):
         return self
 
 
-def _admit(name: str, info: BucketInfo | None, caller: Owner, expected_owner: str | None) -> None:
-    """A bucket belongs to its owner alone. One without an owner was made when nobody signed, and is open to all.
+def run(coroutine: Coroutine[Deferred[Any], Any, None], request: S3Request) -> None:
+    """Run the steps of a request; what they raise is its answer.
 
-    :raises NoSuchBucket: :raises AccessDenied:"""
-    if info is None:
-        raise NoSuchBucket(BucketName=name)
-    if info.owner and caller.id and info.owner != caller.id:
-        raise AccessDenied()
-    if expected_owner is not None and expected_owner != info.owner:
-        raise AccessDenied()
+    Most requests that memory can answer never wait for anything, and end here without a Deferred being made."""
+    try:
+        awaited = coroutine.send(None)
+    except StopIteration:
+        return
+    except Exception:
+        send_failure(request, Failure())
+        return
+    Deferred.fromCoroutine(_resume(coroutine, awaited)).addErrback(lambda failure: send_failure(request, failure))
 
 
-def _refused(failure: Failure, request: S3Request) -> None:
-    send_failure(request, failure)
+class _Begun:
+    """An awaitable that stands for what a coroutine already waits for, and then for the rest of the coroutine."""
+
+    __slots__ = ("_awaited", "_coroutine")
+
+    def __init__(self, coroutine: Coroutine[Deferred[Any], Any, None], awaited: Deferred[Any]) -> None:
+        self._coroutine = coroutine
+        self._awaited = awaited
+
+    def __await__(self) -> Generator[Deferred[Any], Any, None]:
+        awaited = self._awaited
+        while True:
+            try:
+                result = yield awaited
+            except BaseException as error:
+                step = partial(self._coroutine.throw, error)
+            else:
+                step = partial(self._coroutine.send, result)
+            try:
+                awaited = step()
+            except StopIteration:
+                return
+
+
+async def _resume(coroutine: Coroutine[Deferred[Any], Any, None], awaited: Deferred[Any]) -> None:
+    await _Begun(coroutine, awaited)

@@ -24,10 +24,13 @@ def send(request: S3Request, response: Response) -> None:
         if response.source is not None:
             response.source.close()
         return
+    headers = response.headers
+    if request.further_headers:
+        headers = [*headers, *request.further_headers]
     if response.source is None:
-        request.respond(response.status, response.headers, response.body)
+        request.respond(response.status, headers, response.body)
         return
-    request.stream(response.status, response.headers, response.source, response.body).addErrback(_cut_short, request)
+    request.stream(response.status, headers, response.source, response.body).addErrback(_cut_short, request)
 
 
 def _cut_short(failure: Failure, request: S3Request) -> None:
@@ -57,7 +60,7 @@ def send_failure(request: S3Request, failure: Failure) -> None:
         request.abort()
         return
     status, headers, body = refuse(error, request.request_id, request.head.raw_path)
-    request.respond(status, headers, body)
+    request.respond(status, [*headers, *request.further_headers], body)
 
 
 def _report(failure: Failure, request: S3Request) -> None:

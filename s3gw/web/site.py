@@ -63,7 +63,6 @@ class GatewaySite(server.Site):
         self.draining = False
         self.now = reactor.seconds()
         self.common_headers = ""
-        self._locate: Callable[[S3Request], IResource] | None = getattr(resource, "locate", None)
         self._observe = observe
         self._channels: set[S3Channel] = set()
         self._admitted = 0
@@ -71,8 +70,6 @@ class GatewaySite(server.Site):
         self._drained: list[Deferred[None]] = []
         self._serial = int.from_bytes(os.urandom(8), "big")
         self._host_id = base64.b64encode(os.urandom(56)).decode()
-
-    # The factory.
 
     def startFactory(self) -> None:
         """Nothing: the access log is for `observe`, the clock runs while there are connections."""
@@ -97,8 +94,6 @@ class GatewaySite(server.Site):
         """Answer from this tree from now on."""
         self.resource = resource
         self._locate = getattr(resource, "locate", None)
-
-    # What connections and requests share.
 
     @property
     def open_connections(self) -> int:
@@ -150,13 +145,12 @@ class GatewaySite(server.Site):
 
     def getResourceFor(self, request: S3Request) -> IResource:
         """The resource that answers a request."""
-        if self._locate is not None:
-            return self._locate(request)
+        locate = getattr(self.resource, "locate", None)
+        if locate is not None:
+            return cast(IResource, locate(request))
         if self.resource.isLeaf:
             return cast(IResource, self.resource)
         return cast(IResource, getChildForRequest(self.resource, request))
-
-    # The end.
 
     def begin_drain(self) -> Deferred[None]:
         """Close idle connections now and busy ones after their answer.
@@ -176,8 +170,6 @@ class GatewaySite(server.Site):
         """Cut all connections."""
         for channel in list(self._channels):
             channel.abortConnection()
-
-    # The timer.
 
     def _sweep(self) -> None:
         now = self.now = self.clock.seconds()

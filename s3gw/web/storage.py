@@ -63,6 +63,9 @@ STALL_SECONDS = 5.0
 STALL_BACKOFF = (0.005, 0.02, 0.1)
 """Seconds between tries, the last repeated."""
 
+KNOWN_OBJECTS = 8192
+"""Records of objects kept decoded; the oldest makes room."""
+
 KNOWN_BUCKETS = 4096
 """Bucket records kept in memory."""
 
@@ -71,9 +74,12 @@ class _CommitLane(Lane[Mutation, Committed]):
     """The commit lane, which knows the names whose state is not durable yet."""
 
     uncertain: frozenset[tuple[str, str]] = frozenset()
+    known: dict[tuple[str, str], ObjectInfo]
 
     def begun(self, jobs: Sequence[Mutation]) -> None:
-        self.uncertain = frozenset(_name(mutation) for mutation in jobs)
+        self.uncertain = frozenset(map(_name, jobs))
+        for name in self.uncertain:
+            self.known.pop(name, None)
 
     def ended(self) -> None:
         self.uncertain = frozenset()
@@ -116,6 +122,7 @@ class LaneStorage:
         self._calls = 0
         self._quiet: list[Deferred[None]] = []
         self._commits = _CommitLane(hand_over, store.commit, most=BATCH_BYTES, weigh=_weight)
+        self._known = self._commits.known = {}
         self._lookups: Lane[tuple[str, str], ObjectInfo | None] = Lane(hand_over, store.look_up)
         self._reads: Lane[Rows, list[Buffer]] = Lane(hand_over, self._read_rows, most=32, weigh=len)
         self._bulk: Lane[Rows, list[Buffer]] = Lane(hand_over, self._read_rows, most=2 * WINDOW_CHUNKS, weigh=len)
@@ -123,30 +130,45 @@ class LaneStorage:
 
     async def find(self, bucket: str, key: str) -> ObjectInfo | None:
         """The object under a key, or None."""
-        info = self._store.peek(bucket, key)
-        if info is UNKNOWN:
-            info = await self._lookups.ask((bucket, key))
-        if (bucket, key) in self._commits.uncertain:
+        known = self._known.get((bucket, key))
+        if known is not None:
+            return known
+        info, durable = await self._look(bucket, key)
+        if not durable:
             await self._durable()
         return info
 
     async def open(self, bucket: str, key: str) -> HeldObject | None:
         """As `find`, with the object's bytes held until the answer is closed."""
-        info = self._store.peek(bucket, key)
-        if info is UNKNOWN:
-            info = await self._lookups.ask((bucket, key))
-        if info is None:
-            if (bucket, key) in self._commits.uncertain:
-                await self._durable()
-            return None
-        held = HeldObject(self, bucket, key, info)
-        if (bucket, key) in self._commits.uncertain:
+        known = self._known.get((bucket, key))
+        if known is not None:
+            return HeldObject(self, bucket, key, known)
+        info, durable = await self._look(bucket, key)
+        held = None if info is None else HeldObject(self, bucket, key, info)
+        if not durable:
             try:
                 await self._durable()
             except BaseException:
-                held.close()
+                if held is not None:
+                    held.close()
                 raise
         return held
+
+    async def _look(self, bucket: str, key: str) -> tuple[ObjectInfo | None, bool]:
+        """The object, and whether what was seen is durable. Nothing is awaited behind the look."""
+        name = (bucket, key)
+        info = self._store.peek(bucket, key)
+        if info is UNKNOWN:
+            # Not to be remembered: it may be of before a commit that ends before this answer is here.
+            info = await self._lookups.ask(name)
+            return info, name not in self._commits.uncertain
+        if name in self._commits.uncertain:
+            return info, False
+        if info is not None:
+            if len(self._known) >= KNOWN_OBJECTS:
+                del self._known[next(iter(self._known))]
+            self._known[name] = info
+        return info, True
 
     async def _durable(self) -> None:
         """Wait for the batch that is being committed."""
@@ -329,9 +351,9 @@ class LaneStorage:
                 self._doomed.discard(extent.blob)
                 self._reclaim(extent.blob)
 
-    def cacheable(self, size: int) -> bool:
-        """Whether an object of this size may stay in the cache: none may push out most of the others."""
-        return size <= self.cache.budget // 16
+    def cacheable(self, nbytes: int) -> bool:
+        """Whether an answer of this size may stay in the cache: none may push out most of the others."""
+        return nbytes <= self.cache.budget // 16
 
     async def read(self, window: Sequence[Span], *, keep: bool) -> list[Buffer]:
         """The bytes of some spans, verified, hot rows from memory.
@@ -408,7 +430,8 @@ class HeldObject:
 
     def source(self, start: int, length: int) -> ObjectSource:
         """``length`` bytes from ``start``."""
-        return ObjectSource(self, self._storage, spans(self._bucket, self._key, self.info, start, length))
+        run = spans(self._bucket, self._key, self.info, start, length)
+        return ObjectSource(self, self._storage, run, keep=self._storage.cacheable(length))
 
     def close(self) -> None:
         """Let go of the blobs."""
@@ -421,11 +444,11 @@ class ObjectSource:
 
     __slots__ = ("_keep", "_reader", "_spans", "_storage")
 
-    def __init__(self, reader: HeldObject, storage: LaneStorage, run: Iterator[Span]) -> None:
+    def __init__(self, reader: HeldObject, storage: LaneStorage, run: Iterator[Span], *, keep: bool) -> None:
         self._reader = reader
         self._storage = storage
         self._spans = run
-        self._keep = storage.cacheable(reader.info.size)
+        self._keep = keep
 
     async def read(self) -> list[Buffer]:
         """The next window; ``[]`` at the end.

@@ -40,6 +40,9 @@ POLL_S = 0.01
 REQUEST_S = 30.0
 """How long a client waits for an answer."""
 
+CLEAN_EXITS = (0, -signal.SIGTERM)
+"""The exit status after SIGTERM: twistd ends by the signal that it was told to end by, once everything is closed."""
+
 ACCESS_KEY = "LIVETESTKEY"
 SECRET_KEY = "live/test+secret=0123456789"
 REGION = "us-east-1"
@@ -139,6 +142,12 @@ class LiveServer:
 
     def start(self) -> LiveServer:
         """Start, and wait until it listens. :raises NotStarted:"""
+        self.launch()
+        self.port = int(self.wait_for_log(_LISTENING, START_S)[2])
+        return self
+
+    def launch(self) -> None:
+        """Start, and do not wait."""
         command = [*TWISTD, "s3gw", f"--listen={self.scheme}://127.0.0.1:0", f"--db_path={self.db_path}"]
         command += [f"--auth={self.auth}", "--cache_mb=64"]
         if self.tls:
@@ -155,8 +164,6 @@ class LiveServer:
                 stderr=subprocess.STDOUT,
             )
         _RUNNING.add(self)
-        self.port = int(self.wait_for_log(_LISTENING, START_S)[2])
-        return self
 
     def wait_for_log(self, pattern: re.Pattern[str] | str, seconds: float = 10.0) -> re.Match[str]:
         """The first match in the log of this start. :raises NotStarted: it does not come, or the process ends."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import quote
 
 from tests.live.case import LiveCase
+from tests.live.wire import Wire
 
 FOLDERS, FILES, TOP = 30, 80, 100
 KEYS = sorted(
@@ -18,10 +20,17 @@ class ListingTests(LiveCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.s3 = s3 = self.server.s3(max_pool_connections=4)
-        self.bucket = bucket = self.new_bucket(s3)
+        self.s3 = self.server.s3()
+        self.bucket = self.new_bucket(self.s3)
         with ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda key: s3.put_object(Bucket=bucket, Key=key, Body=key.encode()), KEYS))
+            list(pool.map(self.store, (KEYS[n::4] for n in range(4))))
+
+    def store(self, keys: list[str]) -> None:
+        """Store small objects, in the quickest way."""
+        with Wire(self.server) as wire:
+            for key in keys:
+                answer = wire.ask("PUT", f"/{self.bucket}/{quote(key)}", (), key.encode())
+                assert answer.status == 200, answer
 
     def pages(self, operation: str, size: int | None = None, **query: Any) -> list[dict[str, Any]]:
         """All pages of a listing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -12,6 +13,9 @@ from tests.live.case import KIB, LiveCase, some_bytes
 
 KEYS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=60)
 """What may be a key: any text without NUL."""
+
+NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+"""What a DeleteObjects document cannot say: XML 1.0 has no spelling for these (S3 answers MalformedXML)."""
 
 ODD_KEYS = (
     "..", ".", "/", "//", "a/../b", "/lead", "trail/", "a//b", "sp ace", "pl+us", "per%20cent", "%2F", "q?x=1&y", "h#sh",
@@ -48,15 +52,15 @@ class ObjectTests(LiveCase):
             body = some_bytes(size, size)
             self.put("key", body)
             edges = sorted({0, 1, size // 2, size - 1, *(n for n in (64 * KIB - 1, 64 * KIB, 64 * KIB + 1) if n < size)})
-            forms = [(f"{a}-{b}", body[a : b + 1]) for a in edges for b in edges if a <= b]
-            forms += [(f"{a}-", body[a:]) for a in edges] + [(f"-{n}", body[-n:]) for n in (1, size - 1, size, 2 * size)]
-            forms += [(f"0-{10 * size}", body)]
-            for form, expected in forms:
+            forms = [(f"{a}-{b}", a, b) for a in edges for b in edges if a <= b]
+            forms += [(f"{a}-", a, size - 1) for a in edges]
+            forms += [(f"-{n}", max(0, size - n), size - 1) for n in (1, size - 1, size, 2 * size)]
+            forms += [(f"0-{10 * size}", 0, size - 1)]
+            for form, first, last in forms:
                 with self.subTest(f"{form} of {size}"):
                     answer = self.s3.get_object(Bucket=self.bucket, Key="key", Range=f"bytes={form}")
-                    self.assertSame(answer["Body"].read(), expected)
-                    start = body.index(expected)
-                    self.assertEqual(answer["ContentRange"], f"bytes {start}-{start + len(expected) - 1}/{size}")
+                    self.assertSame(answer["Body"].read(), body[first : last + 1])
+                    self.assertEqual(answer["ContentRange"], f"bytes {first}-{last}/{size}")
                     self.assertEqual(answer["ResponseMetadata"]["HTTPStatusCode"], 206)
             self.assertEqual(self.refusal("get_object", "key", Range=f"bytes={size}-"), (416, "InvalidRange"))
             self.assertSame(self.get("key", Range="bytes=5-2"), body)
@@ -131,7 +135,7 @@ class ObjectTests(LiveCase):
         self.assertEqual(self.refusal("put_object", "key", Body=b"x", ContentMD5="AAAA"), (400, "InvalidDigest"))
         wrong = "AAAAAAAAAAAAAAAAAAAAAA=="
         self.assertEqual(self.refusal("put_object", "key", Body=b"x", ContentMD5=wrong), (400, "BadDigest"))
-        self.assertEqual(self.refusal("get_object_acl", "key"), (501, "NotImplemented"))
+        self.assertEqual(self.refusal("get_object_torrent", "key"), (501, "NotImplemented"))
         self.assertEqual(self.get("key"), b"body")
 
     def test_foreign_keys(self) -> None:
@@ -175,8 +179,12 @@ class ObjectTests(LiveCase):
         self.assertEqual(self.s3.head_object(Bucket=self.bucket, Key=key)["ContentLength"], len(body))
         self.copy(key, "copy")
         self.assertEqual((self.get(key), self.get("copy")), (body, body))
-        gone = self.s3.delete_objects(Bucket=self.bucket, Delete={"Objects": [{"Key": "copy"}, {"Key": key}]})
-        self.assertEqual([each["Key"] for each in gone["Deleted"]], ["copy", key])
+        if NOT_IN_XML.search(key) is None:
+            gone = self.s3.delete_objects(Bucket=self.bucket, Delete={"Objects": [{"Key": "copy"}, {"Key": key}]})
+            self.assertEqual([each["Key"] for each in gone["Deleted"]], ["copy", key])
+        else:
+            self.s3.delete_object(Bucket=self.bucket, Key=key)
+        self.assertEqual(self.refusal("head_object", key), (404, "404"))
 
     def test_odd_keys(self) -> None:
         """Keys that paths, queries, XML or shells would take for something else."""

@@ -179,6 +179,7 @@ class InMemoryGateway:
             storage=self.storage,
             clock=lambda: int(self.clock.seconds() * 1000),
             owner_of=authenticator.owner_of,
+            authenticate_form=authenticator.authenticate_form,
             region=REGION,
             signatures=len(ring) > 0,
             **settings,

@@ -8,8 +8,9 @@ import botocore.session
 from botocore.serialize import create_serializer
 from twisted.trial.unittest import SynchronousTestCase
 
-from s3gw.errors import InvalidRequest, MalformedXML
-from s3gw.s3.cors import CORSRule, parse_cors
+from s3gw.errors import AccessForbidden, BadRequest, InvalidRequest, MalformedXML
+from s3gw.s3.cors import CORSRule, answer_headers, parse_cors, preflight_headers
+from s3gw.s3.head import RequestHead
 
 MODEL = botocore.session.get_session().get_service_model("s3")
 
@@ -61,6 +62,7 @@ class CORSTests(SynchronousTestCase):
                 origin + method + "<ExposeHeader>x-*</ExposeHeader>",
                 'ExposeHeader "x-*" contains wildcard. We currently do not support wildcard for ExposeHeader.',
             ),
+            (origin + method + "<ExposeHeader>a b</ExposeHeader>", 'ExposeHeader "a b" is not the name of a header.'),
         ):
             body = f"<CORSConfiguration><CORSRule>{rule}</CORSRule></CORSConfiguration>".encode()
             self.assertEqual(message, self.assertRaises(InvalidRequest, parse_cors, body).message)
@@ -83,3 +85,103 @@ class CORSTests(SynchronousTestCase):
     def _rules(self, *rules: str) -> bytes:
         inside = "".join(f"<CORSRule>{rule}</CORSRule>" for rule in rules)
         return f"<CORSConfiguration>{inside}</CORSConfiguration>".encode()
+
+
+VARY = {"Vary": "Origin, Access-Control-Request-Headers, Access-Control-Request-Method"}
+
+
+def head(method: str, **headers: str) -> RequestHead:
+    """A request; ``request_method`` and ``request_headers`` are the Access-Control ones."""
+    named = {
+        name if name == "origin" else f"access-control-{name.replace('_', '-')}": value
+        for name, value in headers.items()
+    }
+    return RequestHead(method, "/bucket/key", named)
+
+
+class AnswerTests(SynchronousTestCase):
+    """What an answer to a request with an Origin says."""
+
+    def allowed(self, rule: CORSRule, origin: str, method: str = "GET") -> str | None:
+        """The origin that a script may be from to read the answer."""
+        return dict(answer_headers((rule,), head(method, origin=origin))).get("Access-Control-Allow-Origin")
+
+    def test_origins(self) -> None:
+        """An origin matches as it is spelt, or around the one wildcard."""
+        for pattern, good, bad in (
+            ("https://a.example", ["https://a.example"], ["https://A.example", "http://a.example", ""]),
+            (
+                "https://*.example",
+                ["https://a.example", "https://.example"],
+                ["https://example", "https://a.example.b"],
+            ),
+            ("*suffix", ["suffix", "x.suffix"], ["suffix.x"]),
+            ("start*end", ["startend", "start1end"], ["starend", "0startend", "startend0"]),
+            ("ab*bc", ["abbc"], ["abc"]),
+        ):
+            rule = CORSRule((pattern,), ("GET",))
+            for origin in good:
+                self.assertEqual(origin, self.allowed(rule, origin))
+            for origin in bad:
+                self.assertIsNone(self.allowed(rule, origin))
+
+    def test_everybody(self) -> None:
+        """Where all are welcome nobody is named, and credentials are not spoken of."""
+        rule = CORSRule(("https://a", "*"), ("GET", "HEAD"), expose=("ETag", "x-amz-meta-a"), max_age=5)
+        self.assertEqual(
+            {
+                "Access-Control-Allow-Origin": "*",
+                "Access-Control-Allow-Methods": "GET, HEAD",
+                "Access-Control-Expose-Headers": "ETag, x-amz-meta-a",
+                "Access-Control-Max-Age": "5",
+                **VARY,
+            },
+            dict(answer_headers((rule,), head("GET", origin="https://b"))),
+        )
+
+    def test_first_rule(self) -> None:
+        """The first rule that fits counts, and the method must fit."""
+        rules = (CORSRule(("https://a",), ("PUT",)), CORSRule(("https://*",), ("GET",)), CORSRule(("*",), ("GET",)))
+        self.assertEqual(
+            {
+                "Access-Control-Allow-Origin": "https://a",
+                "Access-Control-Allow-Methods": "GET",
+                "Access-Control-Allow-Credentials": "true",
+                **VARY,
+            },
+            dict(answer_headers(rules, head("GET", origin="https://a"))),
+        )
+        self.assertEqual([], answer_headers(rules, head("DELETE", origin="https://a")))
+        asked = dict(answer_headers(rules, head("DELETE", origin="https://a", request_method="PUT")))
+        self.assertEqual("PUT", asked["Access-Control-Allow-Methods"])
+
+
+class PreflightTests(SynchronousTestCase):
+    """What a browser is told that asks first."""
+
+    def test_headers(self) -> None:
+        """Every header that is asked for must be allowed, without regard to case; those are allowed then."""
+        rule = CORSRule(("https://a",), ("PUT",), ("X-Amz-*", "content-type"))
+        for asked, allowed in (
+            ("Content-Type,x-amz-date", "content-type, x-amz-date"),
+            (" X-AMZ-META-A , ", "x-amz-meta-a"),
+            ("", None),
+        ):
+            request = head("OPTIONS", origin="https://a", request_method="PUT", request_headers=asked)
+            answer = dict(preflight_headers((rule,), request, "OBJECT"))
+            self.assertEqual(allowed, answer.get("Access-Control-Allow-Headers"))
+            self.assertEqual("https://a", answer["Access-Control-Allow-Origin"])
+        for asked in ("authorization", "content-type,authorization", "x-am"):
+            request = head("OPTIONS", origin="https://a", request_method="PUT", request_headers=asked)
+            error = self.assertRaises(AccessForbidden, preflight_headers, (rule,), request, "OBJECT")
+            self.assertEqual({"Method": "PUT", "ResourceType": "OBJECT"}, error.fields)
+
+    def test_no_preflight(self) -> None:
+        """What lacks an Origin or a method that S3 knows is no preflight."""
+        for headers, message in (
+            ({"request_method": "GET"}, "Insufficient information. Origin request header needed."),
+            ({"origin": "https://a"}, "Invalid Access-Control-Request-Method: null"),
+            ({"origin": "https://a", "request_method": "PATCH"}, "Invalid Access-Control-Request-Method: PATCH"),
+        ):
+            error = self.assertRaises(BadRequest, preflight_headers, (), head("OPTIONS", **headers), "BUCKET")
+            self.assertEqual(message, error.message)

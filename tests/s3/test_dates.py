@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -10,6 +10,8 @@ from s3gw.s3.dates import http_date, iso8601, parse_date, parse_http_date
 
 MOMENT = 784111777
 """1994-11-06T08:49:37Z, the example of RFC 9110."""
+
+quick = settings(max_examples=100, deadline=None, derandomize=True)
 
 
 class DateTests(SynchronousTestCase):
@@ -23,7 +25,10 @@ class DateTests(SynchronousTestCase):
 
     def test_in(self) -> None:
         """The three formats of RFC 9110, and ISO 8601 in documents, are the same moment."""
-        for value in ("Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"):
+        for value in (
+            *("Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"),
+            *("Sun, 06 Nov 1994 08:49:37 -0000", "Sun, 06 Nov 1994 08:49:37 +0000"),
+        ):
             self.assertEqual(MOMENT, parse_http_date(value), value)
             self.assertEqual(MOMENT, parse_date(value), value)
         for value in ("1994-11-06T08:49:37Z", "1994-11-06T08:49:37.123Z", "1994-11-06T08:49:37+00:00"):
@@ -32,12 +37,13 @@ class DateTests(SynchronousTestCase):
     def test_no_date(self) -> None:
         """What is no date is none, however near it comes."""
         for value in (
-            *("", "0", "yesterday", "784111777", "Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 08:49:37 CET"),
+            *("", "0", "yesterday", "784111777", "Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 08:49:37 +0100"),
             *("Sun, 31 Feb 1994 08:49:37 GMT", "Sun, 06 Nov 1994 24:49:37 GMT", "Sun, 06 Nov 1994 08:49:61 GMT"),
             *("Sun, 06 Nov 0000 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 GMT\n", "1994-13-06T08:49:37Z"),
         ):
             self.assertIsNone(parse_date(value), value)
 
+    @quick
     @given(st.integers(0, 253402300799))
     def test_there_and_back(self, seconds: int) -> None:
         """Every second until the year 9999 comes back from what we write, and is short."""

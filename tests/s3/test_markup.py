@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import unquote
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -12,6 +12,8 @@ from s3gw.errors import MalformedXML
 from s3gw.s3.markup import MAX_DEPTH, MAX_ELEMENTS, escape, read, url_encode
 
 ANY = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=40)
+
+quick = settings(max_examples=100, deadline=None, derandomize=True)
 
 
 class EscapeTests(SynchronousTestCase):
@@ -28,6 +30,7 @@ class EscapeTests(SynchronousTestCase):
         ):
             self.assertEqual(expected, escape(text))
 
+    @quick
     @given(ANY)
     def test_url_encoding(self, text: str) -> None:
         """Percent-encoding gives every text back and needs no escaping."""

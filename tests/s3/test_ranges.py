@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -11,6 +11,8 @@ from s3gw.model import ByteRange
 from s3gw.s3.ranges import parse_copy_range, parse_range
 
 POSITIONS = st.one_of(st.integers(0, 60), st.integers(0, 10**30))
+
+quick = settings(max_examples=200, deadline=None, derandomize=True)
 
 
 def taken(value: str | None, size: int) -> list[int] | str:
@@ -77,6 +79,7 @@ class RangeTests(SynchronousTestCase):
             self.assertEqual({"RangeRequested": value, "ActualObjectSize": str(size)}, error.fields)
             self.assertEqual({"Content-Range": f"bytes */{size}"}, error.headers)
 
+    @quick
     @given(POSITIONS, POSITIONS, st.integers(0, 50))
     def test_against_slices(self, first: int, last: int, size: int) -> None:
         """A range is what slicing the object's bytes would give."""

@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode
 
 import botocore.session
 from botocore.serialize import create_serializer
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -16,6 +16,8 @@ from s3gw.s3.tags import MAX_BUCKET_TAGS, parse_tag_header, parse_tagging
 
 MODEL = botocore.session.get_session().get_service_model("s3")
 TAG_TEXT = st.text(st.one_of(st.sampled_from("_.:/=+-@ "), st.characters(categories=["L", "N", "Zs"])), max_size=30)
+
+quick = settings(max_examples=60, deadline=None, derandomize=True)
 
 
 def written(operation: str, **parameters: Any) -> bytes:
@@ -30,6 +32,7 @@ def written(operation: str, **parameters: Any) -> bytes:
 class TagTests(SynchronousTestCase):
     """Tagging and ``x-amz-tagging``."""
 
+    @quick
     @given(
         st.dictionaries(TAG_TEXT.filter(lambda key: bool(key) and not key.startswith("aws:")), TAG_TEXT, max_size=10)
     )

@@ -126,6 +126,24 @@ class EarlyAnswerTests(SynchronousTestCase):
         self.assert_refused(closes=False)
         self.assert_goes_on()
 
+    def test_read_after_the_answer(self) -> None:
+        """Who goes on reading a body after the answer is told so, instead of being handed a part of it."""
+        kept: list[S3Request] = []
+        client = Client(gateway := Gateway(kept.append))
+        client.send(put(100 * KIB) + b"x")
+
+        async def read() -> list[bytes]:
+            return await kept[0].body.read()
+
+        self.assertEqual([b"x"], self.successResultOf(Deferred.fromCoroutine(read())))
+        reading = Deferred.fromCoroutine(read())
+        kept[0].refuse(AccessDenied())
+        self.failureResultOf(reading, RuntimeError)
+        self.failureResultOf(Deferred.fromCoroutine(read()), RuntimeError)
+        self.assertEqual([403], [each.status for each in client.answers()])
+        gateway.wait(4)
+        self.assertTrue(client.closed)
+
     def test_gone_while_settling(self) -> None:
         """A client that goes away before the rest came is no answer owed."""
         self.client.send(put(10) + b"x")

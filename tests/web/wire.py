@@ -1,7 +1,7 @@
 """A client and its wire, in memory: what the tests of the HTTP face talk to.
 
-`Wire` is the server's transport. It holds what was written until the client reads, pauses its producer as a socket does,
-and closes when everything was read. `Client` sends bytes and takes the answers apart.
+`Wire` is the server's transport. It holds what was written until the client reads, pauses its producer as a socket
+does, and closes when everything was read. `Client` sends bytes and takes the answers apart.
 """
 
 from __future__ import annotations

@@ -1,0 +1,170 @@
+"""Whether every row of a database agrees with every other: what an administrator's check and the crash tests ask.
+
+===================  ==========================================================================================
+rows                 must
+===================  ==========================================================================================
+any                  be what was written
+object, upload       be in a bucket that exists
+part                 be of an upload that exists
+inline body          be there for each object that names one, with its id, and for nothing else
+referenced blob      count the extents of objects and parts that name it, and be there for each that is named
+unreferenced blob    be named by nothing
+chunk                be of a blob that exists, one for each number below the blob's count
+===================  ==========================================================================================
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import groupby
+from typing import TypeVar
+
+import msgspec
+
+from s3gw.model import CHUNK_BYTES, Extent
+from s3gw.store import keys
+from s3gw.store.engine import Engine
+from s3gw.store.interface import CorruptChunk, StaleBody
+from s3gw.store.options import CHUNKS, INLINE, RECORDS
+from s3gw.store.records import (
+    BLOB,
+    BUCKET,
+    OBJECT,
+    PART,
+    UPLOAD,
+    BlobRecord,
+    Codec,
+    open_chunk,
+    open_inline,
+)
+from s3gw.store.scan import Walk
+
+T = TypeVar("T")
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """Something that is not as it must be. ``row`` is in words, as `keys.row_name` has it."""
+
+    row: str
+    what: str
+
+
+def faults(engine: Engine) -> Iterator[Fault]:
+    """Read every row of a database and tell what is wrong. Nothing may be written meanwhile."""
+    return _Inspection(engine).run()
+
+
+class _Inspection:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._found: list[Fault] = []
+        self._references: Counter[bytes] = Counter()
+        self._needed: dict[bytes, int] = {}
+        self._blobs: dict[bytes, BlobRecord] = {}
+
+    def run(self) -> Iterator[Fault]:
+        for look in (self._manifests, self._inline_bodies, self._blob_records, self._chunks):
+            look()
+            yield from self._found
+            self._found.clear()
+
+    def _fault(self, row: bytes, what: str) -> None:
+        self._found.append(Fault(keys.row_name(row), what))
+
+    def _rows(self, prefix: bytes, family: str = RECORDS) -> Iterator[tuple[bytes, bytes]]:
+        walk = Walk(self._engine, prefix, family)
+        while (found := walk.next()) is not None:
+            yield found
+
+    def _records(self, codec: Codec[T], prefix: bytes) -> Iterator[tuple[bytes, T]]:
+        for row, value in self._rows(prefix):
+            try:
+                yield row, codec.decode(row, value)
+            except CorruptChunk:
+                self._fault(row, "corrupt record")
+
+    def _manifests(self) -> None:
+        buckets = {row[len(keys.BUCKETS) :] for row, _ in self._rows(keys.BUCKETS)}
+        for _ in self._records(BUCKET, keys.BUCKETS):
+            pass
+        for row, info in self._records(OBJECT, keys.OBJECTS):
+            self._name(info.extents)
+            _, bucket, key = row.split(b"\0", 2)
+            if bucket not in buckets:
+                self._fault(row, "object without a bucket")
+            if info.inline:
+                self._inline_body(keys.INLINE_BODIES + bucket + b"\0" + key, info.inline)
+        uploads = set()
+        for row, upload in self._records(UPLOAD, keys.UPLOADS):
+            uploads.add(upload.upload)
+            if upload.bucket.encode() not in buckets:
+                self._fault(row, "upload without a bucket")
+        for row, part in self._records(PART, keys.PARTS):
+            self._name(part.extents)
+            if row[len(keys.PARTS) : -3].decode() not in uploads:
+                self._fault(row, "part without an upload")
+
+    def _name(self, extents: tuple[Extent, ...]) -> None:
+        for extent in extents:
+            self._references[extent.blob] += 1
+            chunks = -(-(extent.start + extent.length) // CHUNK_BYTES)
+            self._needed[extent.blob] = max(chunks, self._needed.get(extent.blob, 0))
+
+    def _inline_body(self, row: bytes, inline: bytes) -> None:
+        try:
+            open_inline(row, self._engine.inline([row])[0], inline)
+        except StaleBody:
+            self._fault(row, "missing inline body")
+        except CorruptChunk:
+            self._fault(row, "corrupt inline body")
+
+    def _inline_bodies(self) -> None:
+        for row, value in self._rows(keys.INLINE_BODIES, INLINE):
+            owner = keys.OBJECTS + row[len(keys.INLINE_BODIES) :]
+            (record,) = self._engine.records([owner])
+            try:
+                if record is not None:
+                    open_inline(row, value, OBJECT.decode(owner, record).inline)
+            except StaleBody:
+                record = None
+            except CorruptChunk:
+                continue  # said already
+            if record is None:
+                self._fault(row, "inline body of no object")
+
+    def _blob_records(self) -> None:
+        for row, blob in self._records(BLOB, keys.REFERENCES):
+            name = row[len(keys.REFERENCES) :]
+            self._blobs[name] = blob
+            if blob.references != self._references[name]:
+                self._fault(row, f"counts {blob.references} references of {self._references[name]}")
+            if blob.chunks < self._needed.get(name, 0):
+                self._fault(row, f"has {blob.chunks} chunks of {self._needed[name]}")
+        for name in self._references.keys() - self._blobs.keys():
+            self._fault(keys.references_row(name), "missing record of a blob that is named")
+        for row, blob in self._records(BLOB, keys.UNREFERENCED):
+            name = row[len(keys.UNREFERENCED) :]
+            if name in self._blobs or name in self._references:
+                self._fault(row, "blob in use is marked as unreferenced")
+            self._blobs.setdefault(name, blob)
+
+    def _chunks(self) -> None:
+        missing = dict(self._blobs)
+        skip, end = len(keys.CHUNKS), len(keys.CHUNKS) + keys.BLOB_BYTES
+        for name, rows in groupby(self._rows(keys.CHUNKS, CHUNKS), lambda found: found[0][skip:end]):
+            numbers = [self._chunk(row, value, end) for row, value in rows]
+            blob = missing.pop(name, None)
+            if blob is None:
+                self._fault(keys.chunks_of(name), f"{len(numbers)} chunks of no blob")
+            elif numbers != list(range(blob.chunks)):
+                self._fault(keys.chunks_of(name), f"{len(numbers)} chunks of {blob.chunks}")
+        for name, blob in missing.items():
+            self._fault(keys.chunks_of(name), f"0 chunks of {blob.chunks}")
+
+    def _chunk(self, row: bytes, value: bytes, end: int) -> int:
+        try:
+            open_chunk(row, value)
+        except CorruptChunk:
+            self._fault(row, "corrupt chunk")
+        return int.from_bytes(row[end:], "big")

@@ -1,0 +1,164 @@
+"""`Connection`: a transport with deadlines, and answers that go out no faster than the client reads.
+
+Towards `twisted.web.server.Request` it is what `twisted.web._http2.H2Stream` is: an ITransport and an IConsumer.
+Towards the transport it is a push producer, registered from the first moment to the last, since that is how it learns
+whether the client reads what was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, cast
+
+from twisted.internet.interfaces import (
+    IAddress,
+    IConsumer,
+    IProducer,
+    IPullProducer,
+    IPushProducer,
+    ISSLTransport,
+    ITransport,
+)
+from twisted.internet.protocol import Protocol
+from zope.interface import implementer
+
+from s3gw.web.body import Puller
+
+if TYPE_CHECKING:
+    from s3gw.web.site import GatewaySite
+
+NEVER = float("inf")
+
+
+@implementer(ITransport, IConsumer, IPushProducer)
+class Connection(Protocol):
+    """The server's side of one connection, as far as it does not matter what is said on it.
+
+    :ivar site: the factory.
+    :ivar secure: whether it is over TLS.
+    :ivar deadline: when `expired` is to be called, in seconds of the site's clock.
+    :ivar unread_deadline: when the client must have read what was written, or be cut off.
+    :ivar ending: nothing more will be said; what comes is dropped.
+    """
+
+    transport: Any  # an ITransport that is IConsumer and IPushProducer too
+
+    def __init__(self, site: GatewaySite) -> None:
+        self.site = site
+        self.limits = site.limits
+        self.secure = False
+        self.deadline = NEVER
+        self.unread_deadline = NEVER
+        self.ending = False
+        self._expire: Callable[[Any], None] = Connection.close
+        self._full = False  # the transport holds all it wants to
+        self._registered = False  # with the transport
+        self._producer: IPushProducer | None = None
+
+    def connectionMade(self) -> None:
+        """A client has connected."""
+        transport = self.transport
+        self.secure = ISSLTransport.providedBy(transport)
+        set_no_delay = getattr(transport, "setTcpNoDelay", None)  # TLS over a UNIX socket claims it, and has it not
+        if set_no_delay is not None:
+            set_no_delay(True)
+        transport.registerProducer(self, True)
+        self._registered = True
+
+    def arm(self, seconds: float, expire: Callable[[Any], None]) -> None:
+        """Have ``expire`` called with the connection after ``seconds``, unless told otherwise by then."""
+        self.deadline = self.site.now + seconds
+        self._expire = expire
+
+    def expired(self) -> None:
+        """A deadline has passed."""
+        if self.unread_deadline <= self.site.now:
+            self.abortConnection()
+        else:
+            self.deadline = NEVER
+            self._expire(self)
+
+    def pauseProducing(self) -> None:
+        """The transport holds all it wants to."""
+        self._full = True
+        self.unread_deadline = self.site.now + self.limits.response_stall
+        if self._producer is not None:
+            self._producer.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """The transport has written everything."""
+        self._full = False
+        self.unread_deadline = NEVER
+        if self._producer is not None:
+            self._producer.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """The transport is gone."""
+        if self._producer is not None:
+            self._producer.stopProducing()
+
+    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
+        """Tell the producer of the current answer when to pause; pull a pull producer while there is room."""
+        if self._producer is not None:
+            raise RuntimeError("this answer has a producer")
+        if streaming:
+            self._producer = push = cast(IPushProducer, producer)
+            if self._full:
+                push.pauseProducing()
+        else:
+            self._producer = puller = Puller(cast(IPullProducer, producer), self.site.clock)
+            if not self._full:
+                puller.resumeProducing()
+
+    def unregisterProducer(self) -> None:
+        """The producer of the current answer is done."""
+        producer, self._producer = self._producer, None
+        if isinstance(producer, Puller):
+            producer.pauseProducing()
+
+    def _unregister(self) -> None:
+        # A transport waits for a producer that is registered before it closes.
+        if self._registered:
+            self._registered = False
+            self.transport.unregisterProducer()
+
+    def write(self, data: bytes) -> None:
+        """Write a piece of the current answer."""
+        if not self.ending:
+            self.transport.write(data)
+
+    def writeSequence(self, iovec: Iterable[bytes]) -> None:
+        """Write pieces of the current answer."""
+        if not self.ending:
+            self.transport.writeSequence(list(iovec))
+
+    def close(self) -> None:
+        """Close when everything is written, or abort when the client does not read it."""
+        self.ending = True
+        self._unregister()
+        self.arm(self.limits.response_stall, Connection.abortConnection)
+        self.transport.loseConnection()
+
+    def loseConnection(self) -> None:
+        """`close`, in Twisted's words."""
+        if not self.ending:
+            self.close()
+
+    def abortConnection(self) -> None:
+        """Close at once, whatever is not written."""
+        self.ending = True
+        self.deadline = self.unread_deadline = NEVER
+        self._unregister()
+        self.transport.abortConnection()
+
+    def getPeer(self) -> IAddress:
+        """The client's address."""
+        return cast(IAddress, self.transport.getPeer())
+
+    def getHost(self) -> IAddress:
+        """Our address."""
+        return cast(IAddress, self.transport.getHost())
+
+    def isSecure(self) -> bool:
+        """Whether the connection is over TLS."""
+        return self.secure
