@@ -15,7 +15,7 @@ before it brought, so a connection holds one window beside the buffer of the tra
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Generator, Sequence
+from collections.abc import Awaitable, Generator, Iterable, Sequence
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
@@ -237,7 +237,7 @@ class MemorySource:
 class Outlet(Protocol):
     """Where a `BodySender` puts its bytes."""
 
-    def write(self, data: bytes) -> None:
+    def writeSequence(self, iovec: Iterable[Buffer]) -> None:
         """Hand bytes to the transport, which may pause the sender from within."""
 
 
@@ -265,14 +265,14 @@ class BodySender:
         """
         while self.remaining:
             pieces = await self._source.read()
-            window = b"".join(pieces)
-            if not pieces or len(window) > self.remaining:
+            size = sum(map(len, pieces))
+            if not pieces or size > self.remaining:
                 raise EOFError(f"a body ended {self.remaining} bytes off its Content-Length")
             if self.paused:
                 self._resumed = Deferred()
                 await self._resumed
-            self.remaining -= len(window)
-            self._outlet.write(window)
+            self.remaining -= size
+            self._outlet.writeSequence(pieces)
 
     def pauseProducing(self) -> None:
         """The transport holds all it wants to."""

@@ -30,7 +30,7 @@ from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
 from s3gw.errors import IncompleteBody, RequestTimeout, S3Error, SlowDown
-from s3gw.web.body import RequestBody
+from s3gw.web.body import NO_BODY, RequestBody
 from s3gw.web.connection import NEVER, Connection
 from s3gw.web.framing import Framing
 from s3gw.web.request import S3Request
@@ -163,7 +163,7 @@ class S3Channel(Connection):
     def body_awaited(self, body: RequestBody, send_continue: bool) -> None:
         """Somebody waits for a piece of the body."""
         if send_continue:
-            self.transport.write(CONTINUE)
+            self.write(CONTINUE)
         self.arm(self.limits.body_stall, S3Channel._body_stalled)
 
     def body_taken(self) -> None:
@@ -207,7 +207,15 @@ class S3Channel(Connection):
             elif not self.admitted and not site.admits(self):
                 request.refusal = SlowDown()
                 request.keep_alive = False
+        if request.body is NO_BODY and "expect" in request.head.headers:
+            self._humour(request)
         request.process()
+
+    def _humour(self, request: S3Request) -> None:
+        # A 100 is of no use to a request without a body; but botocore waits for one, and keeps the status of the answer
+        # that it gets instead for the next answer on the connection.
+        if request.head.headers["expect"].lower() == "100-continue" and request.clientproto == b"HTTP/1.1":
+            self.write(CONTINUE)
 
     def _rest(self) -> None:
         """No request is left to begin: wait for one, or close."""

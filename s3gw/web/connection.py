@@ -7,9 +7,10 @@ whether the client reads what was written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from twisted.internet import tcp
 from twisted.internet.interfaces import (
     IAddress,
     IConsumer,
@@ -22,12 +23,14 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import Protocol
 from zope.interface import implementer
 
-from s3gw.web.body import Puller
+from s3gw.web.body import Buffer, Puller
 
 if TYPE_CHECKING:
     from s3gw.web.site import GatewaySite
 
 NEVER = float("inf")
+
+SendMsg = Callable[[Sequence[Buffer]], int]
 
 
 @implementer(ITransport, IConsumer, IPushProducer)
@@ -54,6 +57,8 @@ class Connection(Protocol):
         self._full = False  # the transport holds all it wants to
         self._registered = False  # with the transport
         self._producer: IPushProducer | None = None
+        self._sendmsg: SendMsg | None = None  # of the socket, when there is a plain one
+        self._direct: SendMsg | None = None  # the same, while the transport holds nothing
 
     def connectionMade(self) -> None:
         """A client has connected."""
@@ -64,6 +69,8 @@ class Connection(Protocol):
             set_no_delay(True)
         transport.registerProducer(self, True)
         self._registered = True
+        if isinstance(transport, tcp.Connection) and not self.secure:
+            self._sendmsg = self._direct = transport.getHandle().sendmsg
 
     def arm(self, seconds: float, expire: Callable[[Any], None]) -> None:
         """Have ``expire`` called with the connection after ``seconds``, unless told otherwise by then."""
@@ -88,6 +95,7 @@ class Connection(Protocol):
     def resumeProducing(self) -> None:
         """The transport has written everything."""
         self._full = False
+        self._direct = self._sendmsg
         self.unread_deadline = NEVER
         if self._producer is not None:
             self._producer.resumeProducing()
@@ -124,13 +132,29 @@ class Connection(Protocol):
 
     def write(self, data: bytes) -> None:
         """Write a piece of the current answer."""
-        if not self.ending:
-            self.transport.write(data)
+        self.writeSequence((data,))
 
-    def writeSequence(self, iovec: Iterable[bytes]) -> None:
-        """Write pieces of the current answer."""
-        if not self.ending:
-            self.transport.writeSequence(list(iovec))
+    def writeSequence(self, iovec: Iterable[Buffer]) -> None:
+        """Write pieces of the current answer.
+
+        They go to the socket at once: handing them to the transport costs two changes of what the reactor waits for and
+        another of its turns, as much as all the rest of a small answer. What the socket has no room for is the
+        transport's, and so is all that follows, until it says that it has written everything.
+        """
+        if self.ending:
+            return
+        pieces = tuple(iovec)
+        direct = self._direct
+        if direct is not None:
+            try:
+                sent = direct(pieces)
+            except OSError:
+                sent = 0  # no room now, or the connection is gone, which the transport will find out
+            if sent == sum(map(len, pieces)):
+                return
+            self._direct = None
+            pieces = (memoryview(b"".join(pieces))[sent:],)
+        self.transport.write(b"".join(pieces))
 
     def close(self) -> None:
         """Close when everything is written, or abort when the client does not read it."""

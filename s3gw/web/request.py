@@ -264,10 +264,10 @@ class S3Request(StockRequest):
             channel.write(head)
         elif length <= ONE_WRITE:
             self.bytes_sent = length
-            channel.write(b"".join((head, *body)))
+            channel.writeSequence((head, *body))
         else:
             source = MemorySource(b"".join(body), channel.limits.window)
-            self._sending = Deferred.fromCoroutine(self._copy(channel, head, source, length))
+            self._sending = Deferred.fromCoroutine(self._copy(channel, (head,), source, length))
             self._sending.addErrback(lambda failure: failure.trap(ClientDisconnected))
             return
         self._end(channel)
@@ -324,7 +324,7 @@ class S3Request(StockRequest):
             channel.write(head)
             self._end(channel)
         else:
-            await self._copy(channel, b"".join((head, *first)), source, length, sum(map(len, first)))
+            await self._copy(channel, (head, *first), source, length, sum(map(len, first)))
 
     async def _turn(self, status: int) -> S3Channel:
         """Claim the answer, and wait until it may go out."""
@@ -342,11 +342,13 @@ class S3Request(StockRequest):
             raise ClientDisconnected()
         return self.channel
 
-    async def _copy(self, channel: S3Channel, opening: bytes, source: BodySource, length: int, sent: int = 0) -> None:
+    async def _copy(
+        self, channel: S3Channel, opening: Sequence[Buffer], source: BodySource, length: int, sent: int = 0
+    ) -> None:
         sender = BodySender(channel, source, length - sent)
         try:
             channel.registerProducer(sender, True)
-            channel.write(opening)
+            channel.writeSequence(opening)
             await sender.run()
         except BaseException:
             self.abort()

@@ -63,6 +63,9 @@ STALL_SECONDS = 5.0
 STALL_BACKOFF = (0.005, 0.02, 0.1)
 """Seconds between tries, the last repeated."""
 
+KEPT_BYTES = 4 * 1024 * 1024
+"""The largest answer whose rows are kept in the cache. One that is there whole is sent without a pause."""
+
 KNOWN_OBJECTS = 8192
 """Records of objects kept decoded; the oldest makes room."""
 
@@ -353,7 +356,7 @@ class LaneStorage:
 
     def cacheable(self, nbytes: int) -> bool:
         """Whether an answer of this size may stay in the cache: none may push out most of the others."""
-        return nbytes <= self.cache.budget // 16
+        return nbytes <= min(self.cache.budget // 16, KEPT_BYTES)
 
     async def read(self, window: Sequence[Span], *, keep: bool) -> list[Buffer]:
         """The bytes of some spans, verified, hot rows from memory.

@@ -153,7 +153,8 @@ class WireTests(LiveCase):
         expect = [("Content-Length", "0"), ("Expect", "100-continue")]
         for _ in range(2):
             self.wire.send(self.wire.head("PUT", f"/{self.bucket}/key", expect))
-            self.assertEqual((self.wire.answer("PUT").status, self.wire.answer("PUT").status), (100, 200))
+            self.assertEqual(self.wire.answer("PUT").status, 100)
+            self.assertEqual(self.wire.answer("PUT").status, 200)
 
     def test_expect_refused(self) -> None:
         """A client that waits is told at once that its body is not wanted: it uploads nothing."""

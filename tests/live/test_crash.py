@@ -1,0 +1,75 @@
+"""A server that is killed while it works keeps what it has promised: nothing lost, nothing torn, nothing left over."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+
+from tests.live.case import LiveCase
+from tests.live.server import LiveServer
+from tests.live.wire import Wire
+from tests.live.workload import Writer, Wrong
+
+ROUNDS = 20
+WRITERS = 4
+BUCKET = "crash"
+SEED = 20261122
+
+
+class CrashTests(LiveCase):
+    """SIGKILL under load, again and again on one database."""
+
+    def make_server(self) -> LiveServer:
+        """One that may die; it syncs before it answers, as by default."""
+        return self.own_server(args=("--access_log=off",))
+
+    def load(self, writers: list[Writer], seconds: float) -> None:
+        """Let them work, and kill the server in the middle of it. :raises Wrong: one of them was lied to."""
+        wrong: list[Wrong] = []
+
+        def work(writer: Writer) -> None:
+            try:
+                writer.run()
+            except Wrong as error:
+                wrong.append(error)
+
+        threads = [threading.Thread(target=work, args=(writer,), daemon=True) for writer in writers]
+        for thread in threads:
+            thread.start()
+        time.sleep(seconds)
+        self.server.kill()
+        for thread in threads:
+            thread.join(30)
+            self.assertFalse(thread.is_alive())
+        if wrong:
+            raise wrong[0]
+
+    def test_kill(self) -> None:
+        """What was acknowledged is there, byte by byte; what was not is wholly there or not at all; uploads go on; and
+        in the end everything can be deleted."""
+        chance = random.Random(SEED)
+        writers = [Writer(self.server, BUCKET, n, chance.getrandbits(32)) for n in range(WRITERS)]
+        for number in range(ROUNDS):
+            if number % 5 == 4:  # killed once more, while it gets up
+                self.server.launch()
+                time.sleep(chance.uniform(0.3, 1.0))
+                self.server.kill()
+            self.server.start()
+            if number == 0:
+                with Wire(self.server) as wire:
+                    self.assertEqual(wire.ask("PUT", f"/{BUCKET}").status, 200)
+            for writer in writers:
+                writer.verify()
+            self.load(writers, chance.uniform(0.1, 0.8))
+            self.assertNotIn("Traceback", self.server.log())
+        self.assertGreater(min(writer.done for writer in writers), ROUNDS)
+
+        self.server.start()
+        for writer in writers:
+            writer.verify()
+            writer.clear()
+        with Wire(self.server) as wire:
+            self.assertEqual(wire.ask("DELETE", f"/{BUCKET}").status, 204)
+        self.server.stop()
+        self.assertNotIn("Traceback", self.server.log())
