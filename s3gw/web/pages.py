@@ -31,7 +31,7 @@ class Page(Resource):
     def render(self, request: S3Request) -> int:
         """Begin to answer."""
         request.operation = self._name
-        Deferred.fromCoroutine(self._answer(request)).addErrback(lambda failure: send_failure(request, failure))
+        Deferred.fromCoroutine(self._answer(request)).addErrback(send_failure, request)
         return NOT_DONE_YET
 
     async def _answer(self, request: S3Request) -> None:

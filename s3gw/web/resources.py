@@ -15,7 +15,6 @@ from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET
 
@@ -32,7 +31,7 @@ from s3gw.s3.routes import route
 from s3gw.s3.sigv4 import SigningKeys, Verified, parse, verify
 from s3gw.s3.target import Bucket, Object, Service, Target, bucket_of_host, parse_target
 from s3gw.web.request import S3Request
-from s3gw.web.respond import send, send_failure
+from s3gw.web.respond import send, send_error, send_failure
 
 EVERYONE = Owner("", "s3gw")
 """Who every caller is when nothing is signed."""
@@ -97,15 +96,12 @@ class S3Resource(Resource):
 
     isLeaf = True
 
-    def __init__(self, service: ServiceResource, bucket: str = "", key: str = "") -> None:
+    def __init__(self, service: ServiceResource, target: Target, bucket: str = "", key: str = "") -> None:
         super().__init__()
         self.service = service
+        self.target = target
         self.bucket = bucket
         self.key = key
-
-    def target(self) -> Target:
-        """The address in terms of the protocol."""
-        raise NotImplementedError
 
     def render(self, request: S3Request) -> int:
         """Begin the steps; the answer comes later, however soon."""
@@ -118,7 +114,7 @@ class S3Resource(Resource):
         gateway = self.service.gateway
         if "origin" in head.headers:
             request.further_headers = await cross_origin_headers(gateway.storage, self.bucket, head)
-        operation = route(head.method, self.target(), head)
+        operation = route(head.method, self.target, head)
         request.operation = operation.name
         caller, verified = EVERYONE, None
         if operation.name not in UNSIGNED:
@@ -145,15 +141,15 @@ class S3Resource(Resource):
 class ObjectResource(S3Resource):
     """An object, existing or not."""
 
-    def target(self) -> Target:
-        return Object(self.bucket, self.key)
+    def __init__(self, service: ServiceResource, target: Object) -> None:
+        super().__init__(service, target, target.bucket, target.key)
 
 
 class BucketResource(S3Resource):
     """A bucket, existing or not."""
 
-    def target(self) -> Target:
-        return Bucket(self.bucket)
+    def __init__(self, service: ServiceResource, target: Bucket) -> None:
+        super().__init__(service, target, target.name)
 
 
 class RefusedResource(Resource):
@@ -167,7 +163,7 @@ class RefusedResource(Resource):
 
     def render(self, request: S3Request) -> int:
         """Refuse."""
-        send_failure(request, Failure(self._error))
+        send_error(request, self._error)
         return NOT_DONE_YET
 
 
@@ -186,14 +182,11 @@ class ServiceResource(S3Resource):
         suffixes: Sequence[str],
         pages: Mapping[str, IResource],
     ) -> None:
-        super().__init__(self)
+        super().__init__(self, Service())
         self.gateway = gateway
         self.authenticator = authenticator
         self._suffixes = tuple(suffixes)
         self._pages = dict(pages)
-
-    def target(self) -> Target:
-        return Service()
 
     def getChildWithDefault(self, path: bytes, request: S3Request) -> IResource:
         """See `locate`: Twisted's path segments do not tell ``/b/k`` from ``/b%2Fk``."""
@@ -209,9 +202,9 @@ class ServiceResource(S3Resource):
         except S3Error as error:
             return RefusedResource(error)
         if isinstance(target, Object):
-            return ObjectResource(self, target.bucket, target.key)
+            return ObjectResource(self, target)
         if isinstance(target, Bucket):
-            return BucketResource(self, target.name)
+            return BucketResource(self, target)
         return self
 
 
@@ -223,10 +216,10 @@ def run(coroutine: Coroutine[Deferred[Any], Any, None], request: S3Request) -> N
         awaited = coroutine.send(None)
     except StopIteration:
         return
-    except Exception:
-        send_failure(request, Failure())
+    except Exception as error:
+        send_error(request, error)
         return
-    Deferred.fromCoroutine(_resume(coroutine, awaited)).addErrback(lambda failure: send_failure(request, failure))
+    Deferred.fromCoroutine(_resume(coroutine, awaited)).addErrback(send_failure, request)
 
 
 class _Begun:

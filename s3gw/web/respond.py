@@ -34,9 +34,8 @@ def send(request: S3Request, response: Response) -> None:
 
 
 def _cut_short(failure: Failure, request: S3Request) -> None:
-    if failure.check(ClientDisconnected, CancelledError):
-        return
-    _report(failure, request)
+    if not failure.check(ClientDisconnected, CancelledError):
+        _report(failure.value, request)
 
 
 def refuse(error: S3Error, request_id: str, resource: str = "") -> tuple[int, list[tuple[str, str]], bytes]:
@@ -47,24 +46,31 @@ def refuse(error: S3Error, request_id: str, resource: str = "") -> tuple[int, li
     return error.status, headers, xml.error(error, resource, request_id)
 
 
-def send_failure(request: S3Request, failure: Failure) -> None:
+def send_failure(failure: Failure, request: S3Request) -> None:
+    """`send_error`, for whom Deferreds call back."""
+    send_error(request, failure.value)
+
+
+def send_error(request: S3Request, error: BaseException | None) -> None:
     """Answer with what went wrong: a known error as it is, anything else as InternalError, logged."""
-    error = failure.value
     if isinstance(error, ClientDisconnected) or request.gone:
         return
     if not isinstance(error, S3Error):
-        _report(failure, request)
+        _report(error, request)
         error = InternalError()
     request.error_code = error.code
     if request.started:
         request.abort()
         return
+    if request.head.method == "HEAD":
+        request.respond(error.status, [*error.headers.items(), *request.further_headers])
+        return
     status, headers, body = refuse(error, request.request_id, request.head.raw_path)
     request.respond(status, [*headers, *request.further_headers], body)
 
 
-def _report(failure: Failure, request: S3Request) -> None:
-    if failure.check(CorruptChunk):
-        log.critical("request {id}: {damage}", id=request.request_id, damage=failure.getErrorMessage())
+def _report(error: BaseException | None, request: S3Request) -> None:
+    if isinstance(error, CorruptChunk):
+        log.critical("request {id}: {damage}", id=request.request_id, damage=str(error))
     else:
-        log.failure("request {id} failed", failure, id=request.request_id)
+        log.failure("request {id} failed", Failure(error), id=request.request_id)

@@ -154,9 +154,7 @@ def patch_resolver(case: SynchronousTestCase) -> None:
 def trusting(server: LiveServer) -> urllib.request.OpenerDirector:
     """An opener of URLs that trusts the server's certificate, and goes through no proxy."""
     context = ssl.create_default_context(cafile=str(server.ca)) if server.ca else None
-    return urllib.request.build_opener(
-        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
-    )
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
 
 
 def chunks_of(data: bytes, size: int) -> Iterator[bytes]:

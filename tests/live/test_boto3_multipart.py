@@ -39,7 +39,10 @@ class MultipartTests(LiveCase):
         """64 MiB, up and down by 16 threads, in parts."""
         body = some_bytes(64 * MIB)
         config = TransferConfig(
-            multipart_threshold=8 * MIB, multipart_chunksize=PART, max_concurrency=16, preferred_transfer_client="classic"
+            multipart_threshold=8 * MIB,
+            multipart_chunksize=PART,
+            max_concurrency=16,
+            preferred_transfer_client="classic",
         )
         with create_transfer_manager(self.s3, config) as transfers:
             transfers.upload(io.BytesIO(body), self.bucket, "big").result()
@@ -83,9 +86,7 @@ class MultipartTests(LiveCase):
         parts = [self.part(upload, 1, b"too small"), self.part(upload, 2, b"end")]
 
         def complete(*chosen: dict[str, Any]) -> tuple[int, str]:
-            return self.refused(
-                self.s3.complete_multipart_upload, **upload, MultipartUpload={"Parts": list(chosen)}
-            )
+            return self.refused(self.s3.complete_multipart_upload, **upload, MultipartUpload={"Parts": list(chosen)})
 
         self.assertEqual(complete(*parts), (400, "EntityTooSmall"))
         self.assertEqual(complete(*reversed(parts)), (400, "InvalidPartOrder"))
@@ -128,9 +129,7 @@ class MultipartTests(LiveCase):
                 for number, body in enumerate(bodies, 1):
                     sent = self.s3.upload_part(**upload, PartNumber=number, Body=body, ChecksumAlgorithm=algorithm)
                     parts.append({"PartNumber": number, "ETag": sent["ETag"], field: sent[field]})
-                done = self.s3.complete_multipart_upload(
-                    **upload, MultipartUpload={"Parts": parts}, ChecksumType=kind
-                )
+                done = self.s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts}, ChecksumType=kind)
                 self.assertEqual(done["ChecksumType"], kind)
                 self.assertEqual(done[field].endswith("-2"), kind == "COMPOSITE")
                 got = self.s3.get_object(Bucket=self.bucket, Key="key", ChecksumMode="ENABLED")

@@ -51,7 +51,9 @@ class ObjectTests(LiveCase):
         for size in (100, 64 * KIB, 300 * KIB):
             body = some_bytes(size, size)
             self.put("key", body)
-            edges = sorted({0, 1, size // 2, size - 1, *(n for n in (64 * KIB - 1, 64 * KIB, 64 * KIB + 1) if n < size)})
+            edges = sorted(
+                {0, 1, size // 2, size - 1, *(n for n in (64 * KIB - 1, 64 * KIB, 64 * KIB + 1) if n < size)}
+            )
             forms = [(f"{a}-{b}", a, b) for a in edges for b in edges if a <= b]
             forms += [(f"{a}-", a, size - 1) for a in edges]
             forms += [(f"-{n}", max(0, size - n), size - 1) for n in (1, size - 1, size, 2 * size)]
@@ -152,14 +154,15 @@ class ObjectTests(LiveCase):
         for size in (10, 300 * KIB):
             body = some_bytes(size, size)
             self.put("source", body, Metadata={"a": "1"}, ContentType="a/b")
-            for target, directive in (("copied", {}), ("new", {"Metadata": {"b": "2"}, "MetadataDirective": "REPLACE"})):
+            for target, directive in (
+                ("copied", {}),
+                ("new", {"Metadata": {"b": "2"}, "MetadataDirective": "REPLACE"}),
+            ):
                 self.copy("source", target, **directive)
                 self.assertSame(self.get(target), body)
                 head = self.s3.head_object(Bucket=self.bucket, Key=target)
                 self.assertEqual(head["Metadata"], directive.get("Metadata", {"a": "1"}))
-            self.assertEqual(
-                self.refused(self.copy, source="source", target="source"), (400, "InvalidRequest")
-            )
+            self.assertEqual(self.refused(self.copy, source="source", target="source"), (400, "InvalidRequest"))
             self.copy("source", "source", Metadata={"c": "3"}, MetadataDirective="REPLACE")
             self.s3.delete_object(Bucket=self.bucket, Key="source")
             self.assertSame(self.get("copied"), body)

@@ -63,6 +63,7 @@ class CrashTests(LiveCase):
                 writer.verify()
             self.load(writers, chance.uniform(0.1, 0.8))
             self.assertNotIn("Traceback", self.server.log())
+        print([w.done for w in writers])
         self.assertGreater(min(writer.done for writer in writers), ROUNDS)
 
         self.server.start()

@@ -16,7 +16,17 @@ class CurlMatrix(LiveCase):
 
     def curl(self, *arguments: str, status: int = 0) -> str:
         """Run it; what it prints: the body, then the status."""
-        command = [self.program, "--silent", "--show-error", "--noproxy", "*", "--max-time", "60", "--write-out", "%{http_code}"]
+        command = [
+            self.program,
+            "--silent",
+            "--show-error",
+            "--noproxy",
+            "*",
+            "--max-time",
+            "60",
+            "--write-out",
+            "%{http_code}",
+        ]
         if self.server.ca is not None:
             command += ["--cacert", str(self.server.ca)]
         return run_client([*command, *arguments], cwd=self.home, status=status, HOME=str(self.home))
@@ -30,7 +40,14 @@ class CurlMatrix(LiveCase):
         if self.auth == "none":
             return []
         user = f"{self.server.access_key}:{self.server.secret_key}"
-        return ["--aws-sigv4", "aws:amz:us-east-1:s3", "--user", user, "--header", "x-amz-content-sha256: UNSIGNED-PAYLOAD"]
+        return [
+            "--aws-sigv4",
+            "aws:amz:us-east-1:s3",
+            "--user",
+            user,
+            "--header",
+            "x-amz-content-sha256: UNSIGNED-PAYLOAD",
+        ]
 
     def test_presigned(self) -> None:
         """Upload and download by presigned URLs, with the wait for 100 Continue, and by range."""

@@ -126,7 +126,8 @@ class HangUpTests(LiveCase):
         write_keys(keys, "OLDKEY")
         self.server = server = self.own_server(auth="sigv4", variables={"S3GW_CREDENTIALS_FILE": str(keys)}).start()
         old, new = (
-            server.s3(access_key=name, secret_key=f"secret/of/{name}", max_pool_connections=1) for name in ("OLDKEY", "NEWKEY")
+            server.s3(access_key=name, secret_key=f"secret/of/{name}", max_pool_connections=1)
+            for name in ("OLDKEY", "NEWKEY")
         )
         bucket = self.new_bucket(old)
         with Wire(server) as wire:

@@ -111,7 +111,9 @@ class MemoryTests(LiveCase):
             for number, (reader, writer) in enumerate(zip(readers, writers, strict=True)):
                 reader.send(reader.head("GET", "/bucket/big"))
                 reader.answer_head()
-                writer.send(writer.head("PUT", f"/bucket/{number}", [("Content-Length", str(size))]) + _BLOCK[: 700 * KIB])
+                writer.send(
+                    writer.head("PUT", f"/bucket/{number}", [("Content-Length", str(size))]) + _BLOCK[: 700 * KIB]
+                )
             for _ in range(3):  # what was sent before has come before
                 self.assertEqual(wire.ask("GET", "/_health/ready").status, 200)
             # A window each of 256 KiB, what is on its way to or from the store, and the cache.
@@ -131,7 +133,9 @@ class MemoryTests(LiveCase):
                 wire.send(wire.head("PUT", f"/bucket/{number}", [("Content-Length", str(size))]))
                 for block in blocks(size):
                     wire.send(block)
-                if wire.answer("PUT").status != 200 or wire.ask("GET", f"/bucket/{number}").body != b"".join(blocks(size)):
+                if wire.answer("PUT").status != 200 or wire.ask("GET", f"/bucket/{number}").body != b"".join(
+                    blocks(size)
+                ):
                     failed.append(f"{number}")
 
         with Wire(self.server) as wire:

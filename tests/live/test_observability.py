@@ -44,7 +44,11 @@ class MetricsTests(LiveCase):
             self.assertEqual(present, {f's3gw_{family}_total{{{label}="{value}"}}' for value in values})
         for family in HISTOGRAMS:
             self.assertLessEqual(
-                {*(f'{family}_bucket{{le="{le}"}}' for le in ("0.1", "0.25", "0.5", "+Inf")), f"{family}_sum", f"{family}_count"},
+                {
+                    *(f'{family}_bucket{{le="{le}"}}' for le in ("0.1", "0.25", "0.5", "+Inf")),
+                    f"{family}_sum",
+                    f"{family}_count",
+                },
                 first.keys(),
             )
         self.assertEqual(first[GAUGE], 1)
@@ -95,7 +99,9 @@ class ShyMetricsTests(LiveCase):
         with Wire(server) as wire:
             self.assertEqual(wire.ask("GET", "/metrics").code, "AccessDenied")
             url = server.s3().generate_presigned_url("get_object", Params={"Bucket": "metrics", "Key": "x"})
-            self.assertEqual(wire.ask("GET", url.replace(server.url, "").replace("/x?", "?")).code, "SignatureDoesNotMatch")
+            self.assertEqual(
+                wire.ask("GET", url.replace(server.url, "").replace("/x?", "?")).code, "SignatureDoesNotMatch"
+            )
             self.assertEqual(wire.ask("GET", "/_health/ready").status, 200)
 
     def test_off(self) -> None:
@@ -131,7 +137,9 @@ class AccessLogTests(LiveCase):
         self.server.stop()
         log = self.server.log()
         lines = [json.loads(line) for line in re.findall(r"\[s3gw\.access#info\] (.*)", log)]
-        shown = [(e.get("user"), e["method"], e.get("operation"), e.get("key"), e["status"], e.get("error")) for e in lines]
+        shown = [
+            (e.get("user"), e["method"], e.get("operation"), e.get("key"), e["status"], e.get("error")) for e in lines
+        ]
         self.assertEqual(shown, [
             ("default", "PUT", "CreateBucket", None, 200, None),
             ("default", "PUT", "PutObject", odd, 200, None),

@@ -120,9 +120,14 @@ class Writer:
         with Wire(self._server) as self._wire:
             while self._begun:
                 self._complete("")
-            self.verify()
+        self.verify()
+        with Wire(self._server) as self._wire:
             for key in self.holds:
                 self._delete(key)
+            # An upload whose end was not acknowledged is forgotten above, and may be there.
+            uploads = self._wire.ask("GET", f"/{self._bucket}?uploads&prefix={self._prefix}").body.decode()
+            for key, upload in re.findall("<Key>(.*?)</Key><UploadId>(.*?)</UploadId>", uploads):
+                self._abort_upload(Begun(key, upload))
 
     def _found(self, key: str, possible: set[Content | None]) -> Content | None:
         answer = self._ask("GET", key)
@@ -143,8 +148,10 @@ class Writer:
 
     def _verify_upload(self, begun: Begun) -> None:
         answer = self._ask("GET", begun.key, f"?uploadId={begun.upload}")
-        listed = re.findall("<ETag>(?:&quot;|\")(.*?)(?:&quot;|\")</ETag>", answer.body.decode())
-        fitting = {each for each in begun.part if ([] if each is None else [hashlib.md5(each.data()).hexdigest()]) == listed}
+        listed = re.findall('<ETag>(?:&quot;|")(.*?)(?:&quot;|")</ETag>', answer.body.decode())
+        fitting = {
+            each for each in begun.part if ([] if each is None else [hashlib.md5(each.data()).hexdigest()]) == listed
+        }
         if answer.status != 200 or not fitting:
             raise Wrong(f"the upload of {begun.key} has {answer.status} {listed}, and must have {begun.part}")
         begun.part = fitting
@@ -153,9 +160,9 @@ class Writer:
 
     def _put(self, key: str) -> None:
         new = self._new(SIZES)
-        old = self._change(key, new)
+        self._change(key, new)
         self._expect(self._ask("PUT", key, "", new.data()), 200)
-        self._settle(key, old, new)
+        self._settle(key, new)
 
     def _create(self, key: str) -> None:
         new = self._new(SIZES)
@@ -167,12 +174,12 @@ class Writer:
             self._expect(answer, 200)
             if None not in old:
                 raise Wrong(f"{key} was made although it was there")
-            self._settle(key, old, new)
+            self._settle(key, new)
 
     def _delete(self, key: str) -> None:
-        old = self._change(key, None)
+        self._change(key, None)
         self._expect(self._ask("DELETE", key), 204)
-        self._settle(key, old, None)
+        self._settle(key, None)
 
     def _copy(self, key: str) -> None:
         origin = self._random.choice(list(self.holds))
@@ -181,9 +188,9 @@ class Writer:
         [content] = self.holds[origin]
         if content is None:
             return
-        old = self._change(key, content)
+        self._change(key, content)
         self._expect(self._ask("PUT", key, "", b"", ("x-amz-copy-source", f"/{self._bucket}/{origin}")), 200)
-        self._settle(key, old, content)
+        self._settle(key, content)
 
     def _begin(self, key: str) -> None:
         if len(self._begun) > 3:
@@ -218,18 +225,19 @@ class Writer:
             "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber>"
             f"<ETag>{hashlib.md5(part.data()).hexdigest()}</ETag></Part></CompleteMultipartUpload>"
         )
-        # Whether it is there afterwards is not known if this is the last move: it is not looked at again then.
+        # If this is the last move it is not known whether the upload is there afterwards; it is not looked at again.
         self._begun.remove(begun)
-        old = self._change(begun.key, whole)
+        self._change(begun.key, whole)
         self._expect(self._ask("POST", begun.key, f"?uploadId={begun.upload}", document.encode()), 200)
-        self._settle(begun.key, old, whole)
+        self._settle(begun.key, whole)
 
     def _abort(self, _: str) -> None:
         if self._begun:
             self._abort_upload(self._random.choice(self._begun))
 
     def _abort_upload(self, begun: Begun) -> None:
-        self._begun.remove(begun)
+        if begun in self._begun:
+            self._begun.remove(begun)
         self._expect(self._ask("DELETE", begun.key, f"?uploadId={begun.upload}"), 204)
 
     def _new(self, sizes: tuple[int, ...]) -> Content:
@@ -241,7 +249,7 @@ class Writer:
         self.holds[key].add(new)
         return old
 
-    def _settle(self, key: str, old: set[Content | None], new: Content | None) -> None:
+    def _settle(self, key: str, new: Content | None) -> None:
         self.holds[key] = {new}
 
     def _ask(self, method: str, key: str, query: str = "", body: bytes = b"", *headers: tuple[str, str]) -> Answer:
