@@ -29,7 +29,7 @@ from typing import NamedTuple
 
 from rocksdict import Cache, Options, Rdict, ReadOptions, WriteBatch, WriteOptions
 
-from s3gw.store.keys import after_prefix, chunk_row, chunks_of
+from s3gw.store.keys import chunk_row
 from s3gw.store.options import CHUNKS as FAMILY
 from s3gw.store.options import MIB, body_options, database_options
 from s3gw.store.records import open_chunk, seal_chunk
@@ -105,8 +105,8 @@ class Bench:
 
     def drop(self, blob: bytes) -> None:
         batch = WriteBatch(raw_mode=True)
-        prefix = chunks_of(blob)
-        batch.delete_range(prefix, after_prefix(prefix), self.family)
+        for number in range(CHUNKS):
+            batch.delete(chunk_row(blob, number), self.family)
         self.database.write(batch, self.write_options)
 
     def fill(self, mib: int) -> float:

@@ -31,8 +31,9 @@ MAX_METADATA_BYTES = 2048
 
 _SSE = ("algorithm", "key", "key-md5")
 REFUSED = {
-    "x-amz-bypass-governance-retention": (),
+    "x-amz-bucket-namespace": ("global",),
     "x-amz-bucket-object-lock-enabled": ("false",),
+    "x-amz-bypass-governance-retention": (),
     "x-amz-copy-source-server-side-encryption-customer-algorithm": (),
     "x-amz-copy-source-server-side-encryption-customer-key": (),
     "x-amz-copy-source-server-side-encryption-customer-key-md5": (),
@@ -42,7 +43,11 @@ REFUSED = {
     "x-amz-grant-read-acp": (),
     "x-amz-grant-write": (),
     "x-amz-grant-write-acp": (),
+    "x-amz-if-match-initiated-time": (),
     "x-amz-mfa": (),
+    "x-amz-object-lock-event-hold": ("OFF",),
+    "x-amz-object-lock-event-hold-duration-days": (),
+    "x-amz-object-lock-event-hold-duration-years": (),
     "x-amz-object-lock-legal-hold": ("OFF",),
     "x-amz-object-lock-mode": (),
     "x-amz-object-lock-retain-until-date": (),
@@ -112,6 +117,7 @@ VERSIONED = frozenset(
         "DeleteObject",
         "DeleteObjectTagging",
         "GetObject",
+        "GetObjectAcl",
         "GetObjectAttributes",
         "GetObjectTagging",
         "HeadObject",

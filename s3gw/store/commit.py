@@ -28,10 +28,12 @@ from s3gw.model import BucketInfo, Extent, ObjectInfo, PartInfo, UploadInfo
 from s3gw.store.conditions import require
 from s3gw.store.engine import Batch, Engine
 from s3gw.store.interface import (
+    ALWAYS,
     AbortUpload,
     Committed,
     CompleteUpload,
     ConfigureBucket,
+    CorruptChunk,
     CreateBucket,
     CreateUpload,
     DeleteBucket,
@@ -58,6 +60,9 @@ from s3gw.store.scan import Walk
 
 T = TypeVar("T")
 
+
+UNREADABLE = ObjectInfo(0, 0, "", inline=bytes(16))
+"""Stands for an object whose record is corrupt. It may have had an inline body; its blobs, if any, are not known."""
 
 Changes = dict[bytes, tuple[BlobRecord, BlobRecord]]
 """What becomes of blobs: the record of each before and after."""
@@ -204,29 +209,27 @@ def configure_bucket(ledger: Ledger, it: ConfigureBucket) -> Committed:
 def put_object(ledger: Ledger, it: PutObject) -> Committed:
     _require_name(it.key)
     ledger.require_bucket(it.bucket)
-    row = object_row(it.bucket, it.key)
-    previous = ledger.get(OBJECT, row)
+    previous = _previous(ledger, it)
     require(it.condition, it.key, previous)
     changes = ledger.refer(it.info.extents, previous.extents if previous else (), it.staged)
     _replace(ledger, it.bucket, it.key, previous, it.info)
     if it.info.inline:
         body = inline_row(it.bucket, it.key)
         ledger.batch.put_inline(body, seal_inline(body, it.body, it.info.inline))
-    return Committed(previous, ledger.apply(changes))
+    return Committed(_told(previous), ledger.apply(changes))
 
 
 def delete_object(ledger: Ledger, it: DeleteObject) -> Committed:
     ledger.require_bucket(it.bucket)
-    row = object_row(it.bucket, it.key)
-    previous = ledger.get(OBJECT, row)
+    previous = _previous(ledger, it)
     require(it.condition, it.key, previous)
     if previous is None:
         return Committed()
     changes = ledger.refer((), previous.extents)
-    ledger.delete(row)
+    ledger.delete(object_row(it.bucket, it.key))
     if previous.inline:
         ledger.batch.delete_inline(inline_row(it.bucket, it.key))
-    return Committed(previous, ledger.apply(changes))
+    return Committed(_told(previous), ledger.apply(changes))
 
 
 def tag_object(ledger: Ledger, it: TagObject) -> Committed:
@@ -282,6 +285,20 @@ def abort_upload(ledger: Ledger, it: AbortUpload) -> Committed:
         ledger.delete(row)
     ledger.delete(upload_row(it.bucket, it.key, it.upload))
     return Committed(retired=ledger.apply(changes))
+
+
+def _previous(ledger: Ledger, it: PutObject | DeleteObject) -> ObjectInfo | None:
+    """The object that is to be replaced or deleted. :raises CorruptChunk: if the condition depends on it."""
+    try:
+        return ledger.get(OBJECT, object_row(it.bucket, it.key))
+    except CorruptChunk:
+        if it.condition != ALWAYS:
+            raise
+        return UNREADABLE
+
+
+def _told(previous: ObjectInfo | None) -> ObjectInfo | None:
+    return None if previous is UNREADABLE else previous
 
 
 def _require_name(name: str) -> None:

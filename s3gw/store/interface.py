@@ -255,10 +255,10 @@ class IObjectStore(Interface):
     def peek_bucket(bucket: str) -> BucketInfo | Unknown | None:
         """As `peek`, for a bucket."""
 
-    def look_up(names: Sequence[tuple[str, str]]) -> list[ObjectInfo | None]:
+    def look_up(names: Sequence[tuple[str, str]]) -> list[ObjectInfo | CorruptChunk | None]:
         """Look objects up by bucket and key, all at once.
 
-        :raises CorruptChunk: a record does not decode."""
+        :return: for each name the object, None, or `CorruptChunk` if its record cannot be read."""
 
     def look_up_buckets(names: Sequence[str]) -> list[BucketInfo | None]:
         """Look buckets up by name, all at once."""
@@ -298,7 +298,8 @@ class IObjectStore(Interface):
 
         :return: for each, what happened or the error that says why it did not. `StoreFull` stands for those that need
             room when there is none, the others are done nevertheless; `StoreStalled` for the last ones when the store
-            stalled on the way; `CorruptChunk` for one that found a record it could not read.
+            stalled on the way; `CorruptChunk` for one that found a record it could not read. An unconditional put or
+            delete of an object whose record cannot be read happens: it is the way to be rid of it.
         :raises StoreFull: :raises StoreStalled: none of them happened.
         :raises StoreFailed: any of them may have happened."""
 

@@ -122,7 +122,7 @@ class MemoryStore:
     def peek_bucket(self, bucket: str) -> BucketInfo | None:
         return self._buckets.get(bucket)
 
-    def look_up(self, names: Sequence[tuple[str, str]]) -> list[ObjectInfo | None]:
+    def look_up(self, names: Sequence[tuple[str, str]]) -> list[ObjectInfo | CorruptChunk | None]:
         return [self.peek(*name) for name in names]
 
     def look_up_buckets(self, names: Sequence[str]) -> list[BucketInfo | None]:

@@ -2,7 +2,7 @@
 
 Bodies are in tables, not in blob files. Both were measured (``bench/store_chunks.py``). What the wheel's list get reads
 from blob files it checks with a CRC in software, whatever it is told: 65 us of CPU for a chunk of 64 KiB, against 15
-from a table. In return blob files write 10 to 15 % less under churn. mmap would save another 4 us, and turn a bad
+from a table. In return blob files write 13 to 22 % less under churn. mmap would save another 4 us, and turn a bad
 sector into the death of the process.
 """
 

@@ -143,10 +143,9 @@ class RocksStore:
             return BUCKET.decode(row, value)
         return UNKNOWN if may_exist else None
 
-    def look_up(self, names: Sequence[tuple[str, str]]) -> list[ObjectInfo | None]:
+    def look_up(self, names: Sequence[tuple[str, str]]) -> list[ObjectInfo | CorruptChunk | None]:
         rows = [object_row(bucket, key) for bucket, key in names]
-        values = self._engine.records(rows)
-        return [None if value is None else OBJECT.decode(row, value) for row, value in zip(rows, values, strict=True)]
+        return [_open_object(row, value) for row, value in zip(rows, _each(self._engine.records, rows), strict=True)]
 
     def look_up_buckets(self, names: Sequence[str]) -> list[BucketInfo | None]:
         rows = [bucket_row(name) for name in names]
@@ -198,7 +197,7 @@ class RocksStore:
             chunk_row(row.blob, row.number) if isinstance(row, ChunkRow) else inline_row(row.bucket, row.key)
             for row in rows
         ]
-        values: dict[bytes, bytes | Exception | None] = {}
+        values: dict[bytes, bytes | CorruptChunk | None] = {}
         for get, prefix in ((self._engine.chunks, CHUNKS), (self._engine.inline, INLINE_BODIES)):
             wanted = [key for key in keys if key.startswith(prefix)]
             if wanted:
@@ -280,18 +279,27 @@ def _delete_chunks(batch: Batch, blob: bytes, chunks: int) -> None:
         batch.delete_chunk(chunk_row(blob, number))
 
 
-def _each(get: Callable[[list[bytes]], list[bytes | None]], keys: list[bytes]) -> Sequence[bytes | Exception | None]:
+def _each(get: Callable[[list[bytes]], list[bytes | None]], keys: list[bytes]) -> Sequence[bytes | CorruptChunk | None]:
     """What ``get`` gives for each key, or the error of that key alone."""
     try:
         return get(keys)
     except CorruptChunk as error:
         # One bad block fails a whole read: find out whose it is.
         if len(keys) == 1:
-            return [error]
+            return [error.with_traceback(None)]
         return [value for key in keys for value in _each(get, [key])]
 
 
-def _open_body(row: ChunkRow | InlineRow, key: bytes, value: bytes | Exception | None) -> memoryview | Exception:
+def _open_object(row: bytes, value: bytes | CorruptChunk | None) -> ObjectInfo | CorruptChunk | None:
+    if not isinstance(value, bytes):
+        return value
+    try:
+        return OBJECT.decode(row, value)
+    except CorruptChunk as error:
+        return error.with_traceback(None)
+
+
+def _open_body(row: ChunkRow | InlineRow, key: bytes, value: bytes | CorruptChunk | None) -> memoryview | Exception:
     if isinstance(value, Exception):
         return value
     try:

@@ -69,6 +69,9 @@ KEPT_BYTES = 4 * 1024 * 1024
 KNOWN_OBJECTS = 8192
 """Records of objects kept decoded; the oldest makes room."""
 
+KNOWN_EXTENTS = 8
+"""The most extents of such an object: records of thousands of parts would make it a lot of memory."""
+
 KNOWN_BUCKETS = 4096
 """Bucket records kept in memory."""
 
@@ -167,7 +170,7 @@ class LaneStorage:
             return info, name not in self._commits.uncertain
         if name in self._commits.uncertain:
             return info, False
-        if info is not None:
+        if info is not None and len(info.extents) <= KNOWN_EXTENTS:
             if len(self._known) >= KNOWN_OBJECTS:
                 del self._known[next(iter(self._known))]
             self._known[name] = info

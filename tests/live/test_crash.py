@@ -6,7 +6,8 @@ import random
 import threading
 import time
 
-from tests.live.case import LiveCase
+from s3gw.store.rocks import RocksStore
+from tests.live.case import MIB, LiveCase
 from tests.live.server import LiveServer
 from tests.live.wire import Wire
 from tests.live.workload import Writer, Wrong
@@ -45,6 +46,14 @@ class CrashTests(LiveCase):
         if wrong:
             raise wrong[0]
 
+    def assertConsistent(self) -> None:
+        """No row of the database contradicts another, and no bytes belong to nothing, once it was opened again."""
+        store = RocksStore.open(str(self.server.db_path), cache_bytes=MIB)
+        try:
+            self.assertEqual(list(store.faults()), [])
+        finally:
+            store.close()
+
     def test_kill(self) -> None:
         """What was acknowledged is there, byte by byte; what was not is wholly there or not at all; uploads go on; and
         in the end everything can be deleted."""
@@ -55,6 +64,8 @@ class CrashTests(LiveCase):
                 self.server.launch()
                 time.sleep(chance.uniform(0.3, 1.0))
                 self.server.kill()
+            if number % 3 == 2:
+                self.assertConsistent()
             self.server.start()
             if number == 0:
                 with Wire(self.server) as wire:
@@ -63,7 +74,6 @@ class CrashTests(LiveCase):
                 writer.verify()
             self.load(writers, chance.uniform(0.1, 0.8))
             self.assertNotIn("Traceback", self.server.log())
-        print([w.done for w in writers])
         self.assertGreater(min(writer.done for writer in writers), ROUNDS)
 
         self.server.start()
@@ -74,3 +84,4 @@ class CrashTests(LiveCase):
             self.assertEqual(wire.ask("DELETE", f"/{BUCKET}").status, 204)
         self.server.stop()
         self.assertNotIn("Traceback", self.server.log())
+        self.assertConsistent()

@@ -1,4 +1,4 @@
-"""s3cmd, which checks each transfer by the ETag's MD5. It always signs; a server without authentication does not mind."""
+"""s3cmd, which checks each transfer by the ETag's MD5. It always signs; without authentication nobody minds."""
 
 from __future__ import annotations
 

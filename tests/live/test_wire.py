@@ -186,9 +186,12 @@ class WireTests(LiveCase):
     def test_trailer_without_length(self) -> None:
         """An aws-chunked body in HTTP chunks, with its checksum in a trailer: what pyarrow and aws-sdk-js send."""
         headers = [
-            ("Transfer-Encoding", "chunked"), ("Content-Encoding", "aws-chunked"), ("x-amz-trailer", "x-amz-checksum-crc32"),
-            ("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER"), ("x-amz-decoded-content-length", "5"),
-        ]  # fmt: skip
+            ("Transfer-Encoding", "chunked"),
+            ("Content-Encoding", "aws-chunked"),
+            ("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER"),
+            ("x-amz-decoded-content-length", "5"),
+            ("x-amz-trailer", "x-amz-checksum-crc32"),
+        ]
         for checksum, status in (("NhCmhg==", 200), ("AAAAAA==", 400)):
             framed = b"5\r\nhello\r\n0\r\nx-amz-checksum-crc32:%b\r\n\r\n" % checksum.encode()
             with Wire(self.server) as wire:

@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from s3gw.errors import (
     InvalidPartOrder,
+    InvalidRequest,
     MalformedXML,
     NotImplemented,
     UserKeyMustBeSpecified,

@@ -167,7 +167,7 @@ def work(path: str, durability: Durability, seed: int) -> None:
     store = RocksStore.open(path, durability=durability, cache_bytes=1 << 20, reserve_bytes=0)
     if durability == "memory":
         for family in store._engine._families.values():
-            family.set_options({"write_buffer_size": "65536"})
+            family.set_options({"write_buffer_size": "1048576"})
     insist(partial(store.commit, [CreateBucket(BucketInfo(bucket, 1)) for bucket in "bc"]))
     Client(store, seed, tell).work()
 

@@ -36,7 +36,11 @@ class SpanTests(SynchronousTestCase):
         found = _of((Extent(A, 0, CHUNK_BYTES + 5), Extent(B, 100, 50)), CHUNK_BYTES - 1, 16)
         self.assertEqual(
             found,
-            [Span(ChunkRow(A, 0), CHUNK_BYTES - 1, CHUNK_BYTES), Span(ChunkRow(A, 1), 0, 5), Span(ChunkRow(B, 0), 100, 110)],
+            [
+                Span(ChunkRow(A, 0), CHUNK_BYTES - 1, CHUNK_BYTES),
+                Span(ChunkRow(A, 1), 0, 5),
+                Span(ChunkRow(B, 0), 100, 110),
+            ],
         )
 
     @given(

@@ -252,13 +252,25 @@ class DamageTests(TestCase):
             self.actor.do(self.actor.inline(key, b"x"))
         row = keys.object_row("b", "k")
         self.write(lambda batch: batch.put(row, OBJECT.encode(b"other row", ObjectInfo(0, 1, "e"))))
-        self.assertRaises(CorruptChunk, self.store.look_up, [("b", "k")])
+        bad, good = self.store.look_up([("b", "k"), ("b", "l")])
+        self.assertIsInstance(bad, CorruptChunk)
+        self.assertIsInstance(good, ObjectInfo)
         self.assertRaises(CorruptChunk, self.store.peek, "b", "k")
         outcomes = self.store.commit([self.actor.inline("k", b"y", if_match="*"), self.actor.inline("l", b"y")])
         self.assertIsInstance(outcomes[0], CorruptChunk)
         self.assertIsInstance(outcomes[1], Committed)
         self.assertEqual(self.actor.body("l"), b"y")
         self.assertIn(("M b/k", "corrupt record"), self.said())
+
+    def test_riddance(self) -> None:
+        """An object whose record went bad can be overwritten and deleted."""
+        for mutation, body in ((self.actor.chunked("k", b"new"), b"new"), (DeleteObject("b", "k"), None)):
+            self.actor.do(self.actor.inline("k", b"x"))
+            row = keys.object_row("b", "k")
+            self.write(lambda batch, row=row: batch.put(row, b"no record"))
+            self.assertIsNone(self.actor.do(mutation).previous)
+            self.assertEqual(self.actor.body("k"), body)
+            self.assertEqual(self.said(), [])
 
     def test_faults(self) -> None:
         """The check names whatever does not fit together."""

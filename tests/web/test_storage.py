@@ -1,0 +1,381 @@
+"""The store behind coroutines: what readers may see, what is freed when, and what a store in trouble does to clients."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from s3gw.errors import InsufficientStorage, InternalError, NoSuchBucket, PreconditionFailed, S3Error, SlowDown
+from s3gw.model import CHUNK_BYTES, BucketInfo, Extent, ObjectInfo
+from s3gw.s3.conditions import WriteCondition
+from s3gw.store.interface import (
+    UNKNOWN,
+    Committed,
+    CreateBucket,
+    DeleteBucket,
+    DeleteObject,
+    ListQuery,
+    Mutation,
+    PutObject,
+    StaleBody,
+    StoreFailed,
+    StoreFull,
+    StoreStalled,
+    Unknown,
+)
+from s3gw.store.memory import MemoryStore
+from s3gw.web.storage import STALL_SECONDS, HeldObject, LaneStorage
+
+
+class Threads:
+    """Stands in for the pool: each function runs when the test says so, and its answer is delivered when it says so."""
+
+    def __init__(self) -> None:
+        self.given: list[tuple[Callable[[], Any], Deferred[Any]]] = []
+        self.done: list[tuple[Deferred[Any], Any]] = []
+
+    def hand_over(self, work: Callable[[], Any]) -> Deferred[Any]:
+        result: Deferred[Any] = Deferred()
+        self.given.append((work, result))
+        return result
+
+    def work(self) -> None:
+        """Run what was given first; nobody hears of it yet."""
+        function, result = self.given.pop(0)
+        try:
+            self.done.append((result, function()))
+        except Exception as error:
+            self.done.append((result, error))
+
+    def deliver(self) -> None:
+        """Deliver the answer that has waited longest."""
+        result, value = self.done.pop(0)
+        if isinstance(value, Exception):
+            result.errback(value)
+        else:
+            result.callback(value)
+
+    def settle(self) -> None:
+        """Run and deliver until nothing is left."""
+        while self.given or self.done:
+            if self.given:
+                self.work()
+            if self.done:
+                self.deliver()
+
+
+class Moody(MemoryStore):
+    """A store that can be told to fail, and whose memory-only look-ups can be told to know nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mood: list[Exception | None] = []
+        self.forgetful = False
+        self.freed: list[bytes] = []
+
+    def peek(self, bucket: str, key: str) -> ObjectInfo | Unknown | None:
+        return UNKNOWN if self.forgetful else super().peek(bucket, key)
+
+    def commit(self, mutations: Sequence[Mutation]) -> list[Any]:
+        mood = self.mood.pop(0) if self.mood else None
+        if mood is not None:
+            raise mood
+        return super().commit(mutations)
+
+    def stage(self, blob: bytes, number: int, chunks: Sequence[bytes]) -> None:
+        mood = self.mood.pop(0) if self.mood else None
+        if mood is not None:
+            raise mood
+        super().stage(blob, number, chunks)
+
+    def free(self, blobs: Sequence[bytes]) -> None:
+        self.freed += blobs
+        super().free(blobs)
+
+
+class StorageTestCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.store = Moody()
+        self.store.commit([CreateBucket(BucketInfo("bucket", 0))])
+        self.threads = Threads()
+        self.clock = Clock()
+        self.storage = LaneStorage(self.store, self.threads.hand_over, self.clock, 1024 * 1024)
+
+    def begin(self, coroutine: Coroutine[Any, Any, Any]) -> Deferred[Any]:
+        return Deferred.fromCoroutine(coroutine)
+
+    def run_now(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        answer = self.begin(coroutine)
+        self.threads.settle()
+        return self.successResultOf(answer)
+
+    def small(self, body: bytes, key: str = "key", **more: Any) -> PutObject:
+        info = ObjectInfo(size=len(body), modified=0, etag=body.hex()[:8], inline=self.storage.begin_blob())
+        return PutObject("bucket", key, info, body, **more)
+
+    def large(self, chunks: list[bytes], key: str = "key", **more: Any) -> PutObject:
+        blob = self.storage.begin_blob()
+        self.run_now(self.storage.stage(blob, 0, lambda: chunks))
+        size = sum(map(len, chunks))
+        info = ObjectInfo(size=size, modified=0, etag=blob.hex(), extents=(Extent(blob, 0, size),))
+        return PutObject("bucket", key, info, staged=(blob,), **more)
+
+    def read_all(self, held: HeldObject) -> bytes:
+        source = held.source(0, held.info.size)
+        body = b""
+        while window := self.run_now(source.read()):
+            body += b"".join(window)
+        return body
+
+
+class VisibilityTests(StorageTestCase):
+    def test_not_before_it_is_durable(self) -> None:
+        """An object that is written but not synced yet is shown to nobody until it is."""
+        put = self.begin(self.storage.commit(self.small(b"new")))
+        self.threads.work()  # written; the lane has not heard that it is durable
+        found = self.begin(self.storage.find("bucket", "key"))
+        opened = self.begin(self.storage.open("bucket", "key"))
+        self.assertNoResult(found)
+        self.assertNoResult(opened)
+        self.threads.settle()
+        self.successResultOf(put)
+        self.assertEqual(self.successResultOf(found).size, 3)
+        self.assertEqual(self.read_all(self.successResultOf(opened)), b"new")
+
+    def test_not_gone_before_it_is_durable(self) -> None:
+        """Nor does an object that is being deleted look deleted before that is certain."""
+        self.run_now(self.storage.commit(self.small(b"old")))
+        self.begin(self.storage.commit(DeleteObject("bucket", "key")))
+        self.threads.work()
+        found = self.begin(self.storage.find("bucket", "key"))
+        self.assertNoResult(found)
+        self.threads.settle()
+        self.assertIsNone(self.successResultOf(found))
+
+    def test_other_keys_do_not_wait(self) -> None:
+        """A commit holds up nobody who asks for another key."""
+        self.run_now(self.storage.commit(self.small(b"other", "other")))
+        self.begin(self.storage.commit(self.small(b"new")))
+        self.threads.work()
+        self.assertEqual(self.successResultOf(self.begin(self.storage.find("bucket", "other"))).size, 5)
+        self.threads.settle()
+
+    def test_hammered_key(self) -> None:
+        """A reader waits for the commit that it met, not for those that follow without end."""
+        self.begin(self.storage.commit(self.small(b"1")))
+        self.threads.work()
+        found = self.begin(self.storage.find("bucket", "key"))
+        self.begin(self.storage.commit(self.small(b"22")))
+        self.threads.deliver()
+        self.assertEqual(self.successResultOf(found).size, 1)
+        self.threads.settle()
+
+    def test_sync_failed(self) -> None:
+        """What may not be durable is not shown when the sync fails, and the writer is told nothing good."""
+        self.store.mood = [StoreFailed("EIO")]
+        put = self.begin(self.storage.commit(self.small(b"new")))
+        found = self.begin(self.storage.find("bucket", "key"))
+        self.threads.settle()
+        self.failureResultOf(put, InternalError)
+        self.failureResultOf(found, InternalError)
+
+    def test_listing_waits(self) -> None:
+        """A listing that may show what is being committed waits for it."""
+        self.begin(self.storage.commit(self.small(b"new")))
+        self.threads.work()
+        listed = self.begin(self.storage.list_objects("bucket", ListQuery()))
+        self.threads.work()
+        committed, page = self.threads.done
+        self.threads.done = [page, committed]
+        self.threads.deliver()
+        self.assertNoResult(listed)
+        self.threads.settle()
+        self.assertEqual([key for key, _ in self.successResultOf(listed).entries], ["key"])
+
+    def test_remembered_records_are_never_stale(self) -> None:
+        """A record that was kept decoded is forgotten with the commit that changes it, also one read meanwhile."""
+        self.run_now(self.storage.commit(self.small(b"1")))
+        self.assertEqual(self.run_now(self.storage.find("bucket", "key")).size, 1)
+        self.begin(self.storage.commit(self.small(b"22")))
+        early = self.begin(self.storage.find("bucket", "key"))
+        self.threads.settle()
+        self.assertEqual(self.successResultOf(early).size, 1)
+        self.assertEqual(self.run_now(self.storage.find("bucket", "key")).size, 2)
+        self.run_now(self.storage.commit(DeleteObject("bucket", "key")))
+        self.assertIsNone(self.run_now(self.storage.find("bucket", "key")))
+
+    def test_late_look_up_is_not_remembered(self) -> None:
+        """A look-up that read the old record and answers after the commit does not bring it back."""
+        self.run_now(self.storage.commit(self.small(b"1")))
+        self.store.forgetful = True
+        self.storage._known.clear()
+        slow = self.begin(self.storage.find("bucket", "key"))
+        self.threads.work()
+        self.begin(self.storage.commit(self.small(b"22")))
+        looked_up = self.threads.done.pop()
+        self.threads.work()
+        self.threads.deliver()
+        self.threads.done.append(looked_up)
+        self.threads.settle()
+        self.assertEqual(self.successResultOf(slow).size, 1)
+        self.store.forgetful = False
+        self.assertEqual(self.run_now(self.storage.find("bucket", "key")).size, 2)
+
+    def test_bucket(self) -> None:
+        """A bucket is found while it is there, and not when it was deleted."""
+        self.assertEqual(self.run_now(self.storage.find_bucket("bucket")).name, "bucket")
+        self.assertEqual(self.run_now(self.storage.find_bucket("bucket")).name, "bucket")
+        self.assertIsNone(self.run_now(self.storage.find_bucket("none")))
+        self.run_now(self.storage.commit(DeleteBucket("bucket")))
+        self.assertIsNone(self.run_now(self.storage.find_bucket("bucket")))
+        self.run_now(self.storage.commit(CreateBucket(BucketInfo("bucket", 7))))
+        self.assertEqual(self.run_now(self.storage.find_bucket("bucket")).created, 7)
+
+
+class HoldTests(StorageTestCase):
+    def test_held_bytes_stay(self) -> None:
+        """A reader finishes the object that it began, however often it is replaced, and then its chunks are freed."""
+        old = [os.urandom(CHUNK_BYTES) for _ in range(9)]
+        self.run_now(self.storage.commit(self.large(old)))
+        held = self.run_now(self.storage.open("bucket", "key"))
+        blob = held.info.extents[0].blob
+        source = held.source(0, held.info.size)
+        first = self.run_now(source.read())
+        self.run_now(self.storage.commit(self.large([b"x" * 100])))
+        self.assertEqual(self.store.freed, [])
+        rest = b""
+        while window := self.run_now(source.read()):
+            rest += b"".join(window)
+        self.assertEqual(b"".join(first) + rest, b"".join(old))
+        source.close()
+        source.close()
+        self.threads.settle()
+        self.assertEqual(self.store.freed, [blob])
+
+    def test_nobody_reads(self) -> None:
+        """What nobody reads is freed when it is replaced or deleted."""
+        put = self.large([b"x" * CHUNK_BYTES])
+        self.run_now(self.storage.commit(put))
+        self.run_now(self.storage.commit(DeleteObject("bucket", "key")))
+        self.assertEqual(self.store.freed, list(put.staged))
+
+    def test_look_up_under_way(self) -> None:
+        """A look-up that saw the old object before it was deleted gets to hold it: its chunks wait for that."""
+        put = self.large([os.urandom(CHUNK_BYTES)])
+        self.run_now(self.storage.commit(put))
+        self.store.forgetful = True
+        self.storage._known.clear()
+        opened = self.begin(self.storage.open("bucket", "key"))
+        self.threads.work()
+        answer = self.threads.done.pop()
+        self.begin(self.storage.commit(DeleteObject("bucket", "key")))
+        self.threads.work()
+        self.threads.deliver()
+        while self.threads.given:
+            self.threads.work()
+        self.assertEqual(self.store.freed, [])
+        self.threads.done.append(answer)
+        self.threads.settle()
+        held = self.successResultOf(opened)
+        self.assertEqual(len(self.read_all(held)), CHUNK_BYTES)
+        held.close()
+        self.threads.settle()
+        self.assertEqual(self.store.freed, list(put.staged))
+
+    def test_replaced_inline_body(self) -> None:
+        """A body in one row that was replaced before it was read says so, so that the reader looks again."""
+        self.run_now(self.storage.commit(self.small(b"old")))
+        held = self.run_now(self.storage.open("bucket", "key"))
+        self.run_now(self.storage.commit(self.small(b"new")))
+        reading = self.begin(held.source(0, 3).read())
+        self.threads.settle()
+        self.failureResultOf(reading, StaleBody)
+
+    def test_hot_rows(self) -> None:
+        """A small body is read from the store once, and from memory from then on."""
+        self.run_now(self.storage.commit(self.small(b"body")))
+        held = self.run_now(self.storage.open("bucket", "key"))
+        self.assertEqual(self.read_all(held), b"body")
+        self.assertEqual(self.read_all(held), b"body")
+        self.assertEqual((self.storage.cache.hits, self.storage.cache.misses), (1, 1))
+
+    def test_refused_mutation_gives_up_its_blobs(self) -> None:
+        """What was staged for a write that is refused is freed."""
+        put = self.large([b"x" * CHUNK_BYTES], condition=WriteCondition(if_match="other"))
+        self.run_now(self.storage.commit(self.small(b"old")))
+        refused = self.begin(self.storage.commit(put))
+        self.threads.settle()
+        self.failureResultOf(refused, PreconditionFailed)
+        self.assertEqual(self.store.freed, list(put.staged))
+
+
+class TroubleTests(StorageTestCase):
+    def test_stall_passes(self) -> None:
+        """A write that meets a stall of the store is tried again, and the client notices nothing but the time."""
+        self.store.mood = [StoreStalled(), StoreStalled()]
+        put = self.begin(self.storage.commit(self.small(b"x")))
+        for _ in range(3):
+            self.threads.settle()
+            self.clock.advance(0.1)
+        self.threads.settle()
+        self.assertEqual(self.successResultOf(put), Committed())
+
+    def test_stall_does_not_pass(self) -> None:
+        """A stall that goes on is SlowDown, and what was staged is given up."""
+        put = self.large([b"x"])
+        self.store.mood = [StoreStalled()] * 1000
+        refused = self.begin(self.storage.commit(put))
+        for _ in range(int(STALL_SECONDS * 10) + 3):
+            self.threads.settle()
+            self.clock.advance(0.1)
+        self.threads.settle()
+        self.failureResultOf(refused, SlowDown)
+        self.assertEqual(self.store.freed, list(put.staged))
+
+    def test_full(self) -> None:
+        """A full disk is InsufficientStorage, for bodies on their way and for commits."""
+        self.store.mood = [StoreFull()]
+        staging = self.begin(self.storage.stage(self.storage.begin_blob(), 0, lambda: [b"x"]))
+        self.threads.settle()
+        self.failureResultOf(staging, InsufficientStorage)
+        put = self.large([b"x"])
+        self.store.mood = [StoreFull()]
+        refused = self.begin(self.storage.commit(put))
+        self.threads.settle()
+        self.failureResultOf(refused, InsufficientStorage)
+        self.assertEqual(self.store.freed, list(put.staged))
+
+    def test_unknown_outcome_keeps_the_blobs(self) -> None:
+        """When nobody knows whether a commit happened, its chunks stay: the object may be there."""
+        put = self.large([b"x"])
+        self.store.mood = [StoreFailed("EIO")]
+        refused = self.begin(self.storage.commit(put))
+        self.threads.settle()
+        self.failureResultOf(refused, InternalError)
+        self.assertEqual(self.store.freed, [])
+
+    def test_each_on_its_own(self) -> None:
+        """Of several mutations those that can happen do, and the others say why not."""
+        outcomes = self.run_now(
+            self.storage.commit_all([self.small(b"x"), DeleteObject("none", "key"), DeleteObject("bucket", "gone")])
+        )
+        self.assertIsInstance(outcomes[0], Committed)
+        self.assertIsInstance(outcomes[1], NoSuchBucket)
+        self.assertIsInstance(outcomes[2], Committed)
+        self.assertIsInstance(outcomes[1], S3Error)
+
+    def test_drained(self) -> None:
+        """`drained` waits for all that is under way in threads, and for what that leads to."""
+        self.begin(self.storage.commit(self.large([b"x"])))
+        self.begin(self.storage.commit(DeleteObject("bucket", "key")))
+        self.begin(self.storage.buckets())
+        drained = self.begin(self.storage.drained())
+        self.assertNoResult(drained)
+        self.threads.settle()
+        self.successResultOf(drained)
+        self.assertEqual(len(self.store.freed), 1)
