@@ -29,6 +29,7 @@ from s3gw.store.interface import (
     ChunkRow,
     Committed,
     ConfigureBucket,
+    CorruptChunk,
     CreateBucket,
     CreateUpload,
     DeleteBucket,
@@ -291,6 +292,10 @@ class LaneStorage:
             except StoreFailed:
                 # It may have happened: what was staged must stay. The next open sweeps it if nothing names it.
                 raise InternalError() from None
+            except CorruptChunk as damage:
+                self.discard(_staged(mutation))
+                self.log.critical("not written: {damage}", damage=str(damage))
+                raise InternalError() from damage
             except S3Error:
                 self.discard(_staged(mutation))
                 raise

@@ -204,7 +204,7 @@ class ObjectTests(LiveCase):
     def test_any_key(self) -> None:
         """Keys of all of Unicode but NUL."""
 
-        @settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=25, deadline=None, database=None, suppress_health_check=list(HealthCheck))
         @given(KEYS.filter(lambda key: key != "copy"), st.integers(0, 1 << 30))
         def lives(key: str, number: int) -> None:
             self.whole_life(key, number)

@@ -1,4 +1,4 @@
-"""The store behind coroutines: what readers may see, what is freed when, and what a store in trouble does to clients."""
+"""The store behind coroutines: what readers see, what is freed when, and what a store in trouble does to clients."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from s3gw.web.storage import STALL_SECONDS, HeldObject, LaneStorage
 
 
 class Threads:
-    """Stands in for the pool: each function runs when the test says so, and its answer is delivered when it says so."""
+    """Stands in for the pool: the test says when a function runs, and when its answer is delivered."""
 
     def __init__(self) -> None:
         self.given: list[tuple[Callable[[], Any], Deferred[Any]]] = []
@@ -75,17 +75,28 @@ class Moody(MemoryStore):
     def __init__(self) -> None:
         super().__init__()
         self.mood: list[Exception | None] = []
-        self.forgetful = False
+        self.forgetful = self._inside = False
         self.freed: list[bytes] = []
 
-    def peek(self, bucket: str, key: str) -> ObjectInfo | Unknown | None:
-        return UNKNOWN if self.forgetful else super().peek(bucket, key)
+    def peek(self, bucket: str, key: str) -> ObjectInfo | Unknown | None:  # type: ignore[override]
+        return UNKNOWN if self.forgetful and not self._inside else super().peek(bucket, key)
+
+    def look_up(self, names: Sequence[tuple[str, str]]) -> list[Any]:
+        self._inside = True
+        try:
+            return super().look_up(names)
+        finally:
+            self._inside = False
 
     def commit(self, mutations: Sequence[Mutation]) -> list[Any]:
         mood = self.mood.pop(0) if self.mood else None
         if mood is not None:
             raise mood
-        return super().commit(mutations)
+        self._inside = True
+        try:
+            return super().commit(mutations)
+        finally:
+            self._inside = False
 
     def stage(self, blob: bytes, number: int, chunks: Sequence[bytes]) -> None:
         mood = self.mood.pop(0) if self.mood else None
