@@ -40,8 +40,8 @@ class Body(Protocol):
 class Source(Protocol):
     """Bytes of an object, window by window."""
 
-    def read(self) -> Awaitable[list[Buffer]]:
-        """The next window; ``[]`` at the end. One read at a time."""
+    def read(self, wide: bool = False) -> Awaitable[list[Buffer]]:
+        """The next window, a larger one if ``wide``; ``[]`` at the end. One read at a time."""
 
     def close(self) -> None:
         """Nothing more will be read. May be called more than once."""

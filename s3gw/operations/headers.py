@@ -80,6 +80,8 @@ CANNED_ACLS = frozenset(
 
 STORAGE_CLASSES = frozenset(
     {
+        "AWS_BACKUP_LOW_COST_WARM",
+        "AWS_BACKUP_WARM",
         "DEEP_ARCHIVE",
         "EXPRESS_ONEZONE",
         "FSX_ONTAP",

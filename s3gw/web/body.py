@@ -10,7 +10,8 @@ An upload: the channel pushes pieces in and, when a read of the socket has been 
 | failed           | raises what went wrong; untaken pieces are gone  |                                          |
 
 An answer: at most one ``source.read()`` is outstanding, and it is begun while the transport still drains what the one
-before it brought, so a connection holds one window beside the buffer of the transport.
+before it brought, so a connection holds one window beside the buffer of the transport. A client that keeps up gets wide
+windows, which cost less a byte; one that does not, of whom there may be thousands, is served in narrow ones.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ class ClientDisconnected(Exception):
 class BodySource(Protocol):
     """Bytes of an answer, window by window."""
 
-    def read(self) -> Awaitable[Sequence[Buffer]]:
-        """The next window; empty at the end. One read at a time."""
+    def read(self, wide: bool = False) -> Awaitable[Sequence[Buffer]]:
+        """The next window, a larger one if ``wide``; empty at the end. One read at a time."""
 
     def close(self) -> None:
         """Nothing more will be read."""
@@ -224,7 +225,7 @@ class MemorySource:
         self._body = memoryview(body)
         self._window = window
 
-    async def read(self) -> Sequence[Buffer]:
+    async def read(self, wide: bool = False) -> Sequence[Buffer]:
         """The next window."""
         piece, self._body = self._body[: self._window], self._body[self._window :]
         return (piece,) if piece else ()
@@ -264,7 +265,7 @@ class BodySender:
         :raises Exception: whatever the source raised.
         """
         while self.remaining:
-            pieces = await self._source.read()
+            pieces = await self._source.read(not self.paused)
             size = sum(map(len, pieces))
             if not pieces or size > self.remaining:
                 raise EOFError(f"a body ended {self.remaining} bytes off its Content-Length")

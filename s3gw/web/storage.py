@@ -55,6 +55,9 @@ Rows = list[ChunkRow | InlineRow]
 WINDOW_CHUNKS = 4
 """Rows that a large body is read in at a time: 256 KiB."""
 
+WIDE_WINDOW_CHUNKS = 16
+"""The same for a client that takes all it can get: 1 MiB, which costs a third less than four times the other."""
+
 BATCH_BYTES = 4 * 1024 * 1024
 """Body bytes of one commit batch: more would only make the first of them wait."""
 
@@ -132,7 +135,7 @@ class LaneStorage:
         self._known = self._commits.known = {}
         self._lookups: Lane[tuple[str, str], ObjectInfo | None] = Lane(hand_over, store.look_up)
         self._reads: Lane[Rows, list[Buffer]] = Lane(hand_over, self._read_rows, most=32, weigh=len)
-        self._bulk: Lane[Rows, list[Buffer]] = Lane(hand_over, self._read_rows, most=2 * WINDOW_CHUNKS, weigh=len)
+        self._bulk: Lane[Rows, list[Buffer]] = Lane(hand_over, self._read_rows, most=WIDE_WINDOW_CHUNKS, weigh=len)
         self._frees: Lane[bytes, None] = Lane(hand_over, self._free, most=64)
 
     async def find(self, bucket: str, key: str) -> ObjectInfo | None:
@@ -461,15 +464,11 @@ class ObjectSource:
         self._spans = run
         self._keep = keep
 
-    async def read(self) -> list[Buffer]:
+    async def read(self, wide: bool = False) -> list[Buffer]:
         """The next window; ``[]`` at the end.
 
         :raises StaleBody: :raises CorruptChunk:"""
-        window: list[Span] = []
-        for span in self._spans:
-            window.append(span)
-            if len(window) == WINDOW_CHUNKS:
-                break
+        window = list(islice(self._spans, WIDE_WINDOW_CHUNKS if wide else WINDOW_CHUNKS))
         if not window:
             return []
         return await self._storage.read(window, keep=self._keep)

@@ -31,7 +31,7 @@ class Upload(SynchronousTestCase):
     def keep(self, request: S3Request) -> None:
         self.request = request
 
-    def read(self) -> Deferred[list[bytes]]:
+    def read(self, wide: bool = False) -> Deferred[list[bytes]]:
         async def read() -> list[bytes]:
             return await self.request.body.read()
 
@@ -250,7 +250,7 @@ class Source:
         self.reads = 0
         self.closed = 0
 
-    def read(self) -> Awaitable[Sequence[Buffer]]:
+    def read(self, wide: bool = False) -> Awaitable[Sequence[Buffer]]:
         assert self.waiting is None, "two reads at once"
         assert not self.closed
         self.reads += 1
