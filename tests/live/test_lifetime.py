@@ -168,9 +168,9 @@ class HangUpTests(LiveCase):
 class BadStartTests(LiveCase):
     """What cannot be done is one line, and no traceback."""
 
-    def refusal(self, *arguments: str) -> str:
+    def refusal(self, *arguments: str, cwd: Path | None = None) -> str:
         """The line with which twistd ends."""
-        done = run_twistd(*arguments, cwd=self.directory())
+        done = run_twistd(*arguments, cwd=cwd or self.directory())
         said = done.stdout + done.stderr
         self.assertGreater(done.returncode, 0, said)
         self.assertNotIn("Traceback", said)
@@ -181,8 +181,10 @@ class BadStartTests(LiveCase):
 
     def refusals(self, table: dict[str, tuple[str, ...]]) -> None:
         """Two at a time, since each has to import everything: the line has what is expected in it."""
+        cwd = self.directory()
         with ThreadPoolExecutor(2) as pool:
-            for expected, line in zip(table, pool.map(lambda words: self.refusal(*words), table.values()), strict=True):
+            lines = pool.map(lambda words: self.refusal(*words, cwd=cwd), table.values())
+            for expected, line in zip(table, lines, strict=True):
                 self.assertIn(expected, line)
 
     def test_options(self) -> None:

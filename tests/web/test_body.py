@@ -31,7 +31,7 @@ class Upload(SynchronousTestCase):
     def keep(self, request: S3Request) -> None:
         self.request = request
 
-    def read(self, wide: bool = False) -> Deferred[list[bytes]]:
+    def read(self) -> Deferred[list[bytes]]:
         async def read() -> list[bytes]:
             return await self.request.body.read()
 
