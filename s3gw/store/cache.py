@@ -1,7 +1,7 @@
 """Body rows in memory.
 
-A row's identity names its content for ever (a blob or inline id is never used twice), so nothing here can be stale; a row
-that nothing leads to any more is dropped to make room, not for correctness.
+A row's identity names its content for ever (a blob or inline id is never used twice), so nothing here can be stale; a
+row that nothing leads to any more is dropped to make room, not for correctness.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 import shutil
 import socket
@@ -24,6 +25,8 @@ from tests.live.server import LiveServer, environment, shared_server
 KIB = 1024
 MIB = 1024 * KIB
 CLIENT_S = 120.0
+BIG = bool(os.environ.get("S3GW_BIG"))
+"""Whether to take the sizes that are to be shown at least once, and for which nobody wants to wait every time."""
 
 _numbers = itertools.count(1)
 

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import os
 import threading
 from collections.abc import Iterator
 
 from boto3.s3.transfer import TransferConfig, create_transfer_manager
 
-from tests.live.case import KIB, MIB, LiveCase, some_bytes
+from tests.live.case import BIG, KIB, MIB, LiveCase, some_bytes
 from tests.live.server import LiveServer
 from tests.live.wire import Wire
 
-SIZE = 5 * 1024 * MIB if os.environ.get("S3GW_BIG") else 512 * MIB
+SIZE = 5 * 1024 * MIB if BIG else 512 * MIB
+SIZE_IN_PARTS = SIZE if BIG else 256 * MIB
 CACHE_MIB = 64
 ALLOWED_KIB = (CACHE_MIB + 300) * KIB
 _BLOCK = some_bytes(MIB)
@@ -47,12 +47,12 @@ class Body:
         return given
 
 
-class MemoryTests(LiveCase):
-    """A server of its own; its figures are from /proc."""
+class MemoryMatrix(LiveCase):
+    """A server of its own, over http and https; its figures are from /proc. The subclasses run it."""
 
     def make_server(self) -> LiveServer:
         """One with a known cache."""
-        return self.own_server(args=(f"--cache_mb={CACHE_MIB}", "--access_log=off")).start()
+        return self.own_server(tls=self.tls, args=(f"--cache_mb={CACHE_MIB}", "--access_log=off")).start()
 
     def assertSmall(self) -> None:
         """It never was larger than its cache and 300 MiB."""
@@ -65,33 +65,6 @@ class MemoryTests(LiveCase):
         for number, block in enumerate(blocks(size)):
             if wire.read(MIB) != block:
                 self.fail(f"MiB {number} differs")
-
-    def test_stream(self) -> None:
-        """One PUT, one GET, and a copy, which moves no bytes at all."""
-        with Wire(self.server) as wire:
-            wire.ask("PUT", "/bucket")
-            wire.send(wire.head("PUT", "/bucket/big", [("Content-Length", str(SIZE))]))
-            digest = hashlib.md5()
-            for block in blocks(SIZE):
-                wire.send(block)
-                digest.update(block)
-            self.assertEqual(wire.answer("PUT").headers["ETag"], f'"{digest.hexdigest()}"')
-            self.download(wire, "/bucket/big")
-            self.assertEqual(wire.ask("PUT", "/bucket/copy", [("x-amz-copy-source", "/bucket/big")]).status, 200)
-            self.assertEqual(wire.ask("DELETE", "/bucket/big").status, 204)
-            self.download(wire, "/bucket/copy")
-        self.assertSmall()
-
-    def test_parts(self) -> None:
-        """Half of that in parts, eight at a time; completing moves no bytes either."""
-        s3 = self.server.s3(max_pool_connections=8)
-        s3.create_bucket(Bucket="bucket")
-        config = TransferConfig(multipart_chunksize=16 * MIB, max_concurrency=8, preferred_transfer_client="classic")
-        with create_transfer_manager(s3, config) as transfers:
-            transfers.upload(Body(SIZE // 2), "bucket", "big").result()
-        with Wire(self.server) as wire:
-            self.download(wire, "/bucket/big", SIZE // 2)
-        self.assertSmall()
 
     def test_slow_clients(self) -> None:
         """Many that do not read, and many that do not go on sending, hold no more than their own small buffers."""
@@ -146,3 +119,43 @@ class MemoryTests(LiveCase):
             thread.join(60)
         self.assertEqual(failed, [])
         self.assertSmall()
+
+
+class OverHttps(MemoryMatrix):
+    """https."""
+
+    tls = True
+
+
+class OverHttp(MemoryMatrix):
+    """http; and whatever need not be done over each."""
+
+    def test_stream(self) -> None:
+        """One PUT, one GET, and a copy, which moves no bytes at all."""
+        with Wire(self.server) as wire:
+            wire.ask("PUT", "/bucket")
+            wire.send(wire.head("PUT", "/bucket/big", [("Content-Length", str(SIZE))]))
+            digest = hashlib.md5()
+            for block in blocks(SIZE):
+                wire.send(block)
+                digest.update(block)
+            self.assertEqual(wire.answer("PUT").headers["ETag"], f'"{digest.hexdigest()}"')
+            self.download(wire, "/bucket/big")
+            self.assertEqual(wire.ask("PUT", "/bucket/copy", [("x-amz-copy-source", "/bucket/big")]).status, 200)
+            self.assertEqual(wire.ask("DELETE", "/bucket/big").status, 204)
+            self.download(wire, "/bucket/copy")
+        self.assertSmall()
+
+    def test_parts(self) -> None:
+        """In parts, eight at a time; completing moves no bytes either."""
+        s3 = self.server.s3(max_pool_connections=8)
+        s3.create_bucket(Bucket="bucket")
+        config = TransferConfig(multipart_chunksize=16 * MIB, max_concurrency=8, preferred_transfer_client="classic")
+        with create_transfer_manager(s3, config) as transfers:
+            transfers.upload(Body(SIZE_IN_PARTS), "bucket", "big").result()
+        with Wire(self.server) as wire:
+            self.download(wire, "/bucket/big", SIZE_IN_PARTS)
+        self.assertSmall()
+
+
+del MemoryMatrix  # it is no test by itself

@@ -234,6 +234,18 @@ class WireTests(LiveCase):
         self.assertEqual(self.wire.ask("DELETE", f"/{self.bucket}/large").status, 204)
 
 
+class FirstUserOverTlsTests(FirstUserTests):
+    """The same over https."""
+
+    tls = True
+
+
+class WireOverTlsTests(WireTests):
+    """The same over https, where bytes come in records."""
+
+    tls = True
+
+
 class SignedWireTests(LiveCase):
     """What an unauthorised client may not even send."""
 

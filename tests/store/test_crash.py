@@ -27,13 +27,13 @@ class Worker:
     """The process of `crash_worker`."""
 
     def __init__(self, path: str, durability: str) -> None:
-        root = Path(s3gw.__file__).parent.parent
+        roots = (str(Path(__file__).parents[2]), str(Path(s3gw.__file__).parents[1]))
         self._journal = path + JOURNAL
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.store.crash_worker", os.path.abspath(path), durability],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(root)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(roots)},
             bufsize=0,
         )
 
@@ -43,6 +43,8 @@ class Worker:
         self._process.stdin.write(b"%d" % seed)
         pid, seen, line, alive = 0, 0, b"", True
         while (byte := output.read(1)) != b"\n" or not pid:
+            if not byte:
+                raise AssertionError("the worker ended before it was killed")
             seen += byte == b"."
             line += byte.strip(b".")
             if byte == b"\n":

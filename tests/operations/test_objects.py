@@ -1,0 +1,327 @@
+"""PutObject, GetObject, HeadObject and DeleteObject, as a client meets them."""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64encode
+from email.utils import formatdate
+from zlib import crc32
+
+from botocore.exceptions import ClientError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.operations.harness import ALICE, HOST, NOW, Answer, GatewayTestCase, signed
+
+HELLO = hashlib.md5(b"hello").hexdigest()
+EARLIER, NOW_TEXT, LATER = (formatdate(NOW + shift, usegmt=True) for shift in (-60, 0, 60))
+MISSING = '"0123456789abcdef0123456789abcdef"'
+
+quick = settings(max_examples=60, deadline=None)
+
+KEYS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=60)
+"""Every key that there can be, nearly: 1024 bytes are the most."""
+
+
+class ObjectCase(GatewayTestCase):
+    """A bucket with one object."""
+
+    def setUp(self) -> None:
+        """Make it."""
+        super().setUp()
+        self.make_bucket()
+        self.put("/bucket/key", b"hello")
+
+
+class ReadConditionTests(ObjectCase):
+    """If-* headers on GET and HEAD."""
+
+    def test_outcomes(self) -> None:
+        """They are evaluated in the order of RFC 9110, and HEAD answers as GET does."""
+        for headers, status in (
+            ({"If-Match": f'"{HELLO}"'}, 200),
+            ({"If-Match": MISSING}, 412),
+            ({"If-None-Match": f'"{HELLO}"'}, 304),
+            ({"If-None-Match": MISSING}, 200),
+            ({"If-Modified-Since": EARLIER}, 200),
+            ({"If-Modified-Since": NOW_TEXT}, 304),
+            ({"If-Modified-Since": LATER}, 200),  # in the future: it says nothing
+            ({"If-Unmodified-Since": EARLIER}, 412),
+            ({"If-Unmodified-Since": NOW_TEXT}, 200),
+            ({"If-Match": f'"{HELLO}"', "If-Unmodified-Since": EARLIER}, 200),
+            ({"If-None-Match": MISSING, "If-Modified-Since": NOW_TEXT}, 200),
+            ({"If-Modified-Since": "nonsense"}, 200),
+        ):
+            for method in ("GET", "HEAD"):
+                self.assertEqual(status, self.request(method, "/bucket/key", headers).status, (method, headers))
+
+    def test_not_modified(self) -> None:
+        """A 304 has the ETag and no body; a 412 says which condition it was."""
+        answer = self.request("GET", "/bucket/key", {"If-None-Match": f'"{HELLO}"'})
+        self.assertEqual((304, b"", f'"{HELLO}"'), (answer.status, answer.body, answer.headers["etag"]))
+        self.assertIn("last-modified", answer.headers)
+        answer = self.request("GET", "/bucket/key", {"If-Match": MISSING})
+        self.assert_error("PreconditionFailed", 412, answer)
+        self.assertEqual("If-Match", answer.text("Condition"))
+
+    def test_missing(self) -> None:
+        """A missing object is a 404 whatever the condition, without a body on HEAD."""
+        self.assert_error("NoSuchKey", 404, self.request("GET", "/bucket/none", {"If-None-Match": "*"}))
+        answer = self.request("HEAD", "/bucket/none")
+        self.assertEqual((404, b""), (answer.status, answer.body))
+
+
+class WriteConditionTests(ObjectCase):
+    """If-Match and If-None-Match on PUT."""
+
+    def put_if(self, path: str, **headers: str) -> Answer:
+        """Try to write."""
+        return self.request("PUT", path, {name.replace("_", "-"): value for name, value in headers.items()}, b"new")
+
+    def test_create(self) -> None:
+        """If-None-Match: * creates and never replaces."""
+        answer = self.put_if("/bucket/key", If_None_Match="*")
+        self.assert_error("PreconditionFailed", 412, answer)
+        self.assertEqual("If-None-Match", answer.text("Condition"))
+        self.assertEqual(b"hello", self.get("/bucket/key"))
+        self.assertEqual(200, self.put_if("/bucket/fresh", If_None_Match="*").status)
+
+    def test_replace(self) -> None:
+        """If-Match replaces what it names and nothing else, with quotes or without."""
+        self.assert_error("PreconditionFailed", 412, self.put_if("/bucket/key", If_Match=MISSING))
+        self.assert_error("NoSuchKey", 404, self.put_if("/bucket/none", If_Match=MISSING))
+        self.assertEqual(200, self.put_if("/bucket/key", If_Match=f'"{HELLO}"').status)
+        self.put("/bucket/key", b"hello")
+        self.assertEqual(200, self.put_if("/bucket/key", If_Match=HELLO).status)
+
+    def test_not_implemented(self) -> None:
+        """What S3 does not implement is not implemented here: an ETag not to match, any to match, both at once."""
+        for headers, name in (
+            ({"If_None_Match": f'"{HELLO}"'}, "If-None-Match"),
+            ({"If_Match": "*"}, "If-Match"),
+            ({"If_Match": HELLO, "If_None_Match": "*"}, "If-Match,If-None-Match"),
+        ):
+            answer = self.put_if("/bucket/key", **headers)
+            self.assert_error("NotImplemented", 501, answer)
+            self.assertEqual(name, answer.text("Header"))
+        self.assertEqual(b"hello", self.get("/bucket/key"))
+
+    def test_refused_early(self) -> None:
+        """A client that waits for leave to send a body that would be refused is told so instead."""
+        headers = {"Host": HOST, "If-None-Match": "*", "x-amz-content-sha256": "UNSIGNED-PAYLOAD"}
+        lines = signed("PUT", "/bucket/key", headers, b"", ALICE) | {"Content-Length": "9", "Expect": "100-continue"}
+        head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        connection = self.gateway.connect()
+        connection.send(f"PUT /bucket/key HTTP/1.1\r\n{head}\r\n".encode())
+        (answer,) = connection.answers(["PUT"])
+        self.assertEqual((412, "PreconditionFailed"), (answer.status, answer.error))
+        self.assertNotIn(b"100 Continue", connection.transport.value())
+
+
+class DeleteConditionTests(ObjectCase):
+    """Conditions of DeleteObject."""
+
+    def test_if_match(self) -> None:
+        """Only the object that is meant is deleted; one that is not there is not found."""
+        answer = self.request("DELETE", "/bucket/key", {"If-Match": MISSING})
+        self.assert_error("PreconditionFailed", 412, answer)
+        self.assertEqual(204, self.request("DELETE", "/bucket/key", {"If-Match": f'"{HELLO}"'}).status)
+        for value in (HELLO, "*"):
+            self.assert_error("NoSuchKey", 404, self.request("DELETE", "/bucket/key", {"If-Match": value}))
+        self.put("/bucket/key", b"hello")
+        self.assertEqual(204, self.request("DELETE", "/bucket/key", {"If-Match": "*"}).status)
+
+    def test_time_and_size(self) -> None:
+        """So it is with a time and a size, which a missing object fulfils."""
+        for name, wrong, right in (
+            ("x-amz-if-match-size", "4", "5"),
+            ("x-amz-if-match-last-modified-time", EARLIER, NOW_TEXT),
+        ):
+            self.put("/bucket/key", b"hello")
+            answer = self.request("DELETE", "/bucket/key", {name: wrong})
+            self.assert_error("PreconditionFailed", 412, answer)
+            self.assertEqual(name, answer.text("Condition"))
+            for _ in range(2):
+                self.assertEqual(204, self.request("DELETE", "/bucket/key", {name: right}).status)
+            self.assertEqual(204, self.request("DELETE", "/bucket/key", {name: wrong}).status)
+
+    def test_unconditional(self) -> None:
+        """Deleting what is not there is fine, in a bucket that is."""
+        for _ in range(2):
+            self.assertEqual(204, self.request("DELETE", "/bucket/key").status)
+        self.assert_error("NoSuchBucket", 404, self.request("DELETE", "/none/key"))
+
+    def test_none_match(self) -> None:
+        """If-None-Match is not for deletions."""
+        self.assert_error("NotImplemented", 501, self.request("DELETE", "/bucket/key", {"If-None-Match": "*"}))
+        self.assertEqual(b"hello", self.get("/bucket/key"))
+
+
+class RangeTests(ObjectCase):
+    """Parts of an object."""
+
+    def test_range(self) -> None:
+        """206 and the bytes, clamped; 416 with the size where there are none; the whole for what is no range."""
+        for value, body, content_range in (
+            ("bytes=0-0", b"h", "bytes 0-0/5"),
+            ("bytes=1-100", b"ello", "bytes 1-4/5"),
+            ("bytes=-2", b"lo", "bytes 3-4/5"),
+            ("bytes=3-", b"lo", "bytes 3-4/5"),
+        ):
+            answer = self.request("GET", "/bucket/key", {"Range": value})
+            self.assertEqual((206, body), (answer.status, answer.body))
+            self.assertEqual(content_range, answer.headers["content-range"])
+            head = self.request("HEAD", "/bucket/key", {"Range": value})
+            self.assertEqual((206, content_range), (head.status, head.headers["content-range"]))
+        answer = self.request("GET", "/bucket/key", {"Range": "bytes=5-"})
+        self.assert_error("InvalidRange", 416, answer)
+        self.assertEqual(("5", "bytes */5"), (answer.text("ActualObjectSize"), answer.headers["content-range"]))
+        self.assertEqual(200, self.request("GET", "/bucket/key", {"Range": "lines=1-2"}).status)
+
+    def test_empty(self) -> None:
+        """No range of an empty object is satisfiable; its one part is."""
+        self.put("/bucket/empty")
+        answer = self.request("GET", "/bucket/empty", {"Range": "bytes=0-99"})
+        self.assert_error("InvalidRange", 416, answer)
+        self.assertEqual(("0", "application/xml"), (answer.text("ActualObjectSize"), answer.headers["content-type"]))
+        answer = self.request("GET", "/bucket/empty", query="partNumber=1")
+        self.assertEqual((200, b"", "0"), (answer.status, answer.body, answer.headers["content-length"]))
+
+    def test_part_of_one(self) -> None:
+        """An object in one piece is its own first part, and has no second."""
+        answer = self.request("GET", "/bucket/key", {"x-amz-checksum-mode": "ENABLED"}, query="partNumber=1")
+        self.assertEqual((206, b"hello"), (answer.status, answer.body))
+        self.assertEqual("bytes 0-4/5", answer.headers["content-range"])
+        self.assertNotIn("x-amz-mp-parts-count", answer.headers)
+        self.assertEqual("FULL_OBJECT", answer.headers["x-amz-checksum-type"])
+        answer = self.request("GET", "/bucket/key", query="partNumber=2")
+        self.assert_error("InvalidPartNumber", 416, answer)
+        self.assertEqual(("1", "2"), (answer.text("ActualPartCount"), answer.text("PartNumberRequested")))
+        for query in ("partNumber=0", "partNumber=10001", "partNumber=x", "partNumber"):
+            self.assert_error("InvalidArgument", 400, self.request("GET", "/bucket/key", query=query))
+        both = self.request("GET", "/bucket/key", {"Range": "bytes=0-1"}, query="partNumber=1")
+        self.assert_error("InvalidRequest", 400, both)
+
+
+class ChecksumTests(ObjectCase):
+    """Checksums that clients send, and get back when they ask."""
+
+    crc = b64encode(crc32(b"hello").to_bytes(4, "big")).decode()
+
+    def test_right_and_wrong(self) -> None:
+        """A checksum that holds is kept; one that does not, or is none, keeps the object out."""
+        answer = self.put("/bucket/key", b"hello", {"x-amz-checksum-crc32": self.crc})
+        self.assertEqual(self.crc, answer.headers["x-amz-checksum-crc32"])
+        for value, code in (("AAAAAA==", "BadDigest"), ("bad", "InvalidRequest"), ("AAAA", "InvalidRequest")):
+            answer = self.request("PUT", "/bucket/other", {"x-amz-checksum-crc32": value}, b"hello")
+            self.assert_error(code, 400, answer)
+        md5 = b64encode(hashlib.md5(b"other").digest()).decode()
+        self.assert_error("BadDigest", 400, self.request("PUT", "/bucket/other", {"Content-MD5": md5}, b"hello"))
+        self.assert_error("InvalidDigest", 400, self.request("PUT", "/bucket/other", {"Content-MD5": "x"}, b"hello"))
+        self.assertEqual(404, self.request("HEAD", "/bucket/other").status)
+
+    def test_asked_for(self) -> None:
+        """GET and HEAD give it when asked, for the whole object only."""
+        self.put("/bucket/key", b"hello", {"x-amz-checksum-crc32": self.crc})
+        for method in ("GET", "HEAD"):
+            self.assertNotIn("x-amz-checksum-crc32", self.request(method, "/bucket/key").headers)
+            answer = self.request(method, "/bucket/key", {"x-amz-checksum-mode": "ENABLED"})
+            self.assertEqual(self.crc, answer.headers["x-amz-checksum-crc32"])
+            part = self.request(method, "/bucket/key", {"x-amz-checksum-mode": "ENABLED", "Range": "bytes=0-1"})
+            self.assertNotIn("x-amz-checksum-crc32", part.headers)
+        self.assert_error("InvalidArgument", 400, self.request("GET", "/bucket/key", {"x-amz-checksum-mode": "on"}))
+
+    def test_default(self) -> None:
+        """An object without one gets the CRC64NVME, as S3 gives it."""
+        answer = self.client().head_object(Bucket="bucket", Key="key", ChecksumMode="ENABLED")
+        self.assertEqual("FULL_OBJECT", answer["ChecksumType"])
+        self.assertEqual(12, len(answer["ChecksumCRC64NVME"]))
+
+    def test_botocore(self) -> None:
+        """botocore's own checksums, in trailers too, are verified on both sides."""
+        client = self.client(request_checksum_calculation="when_supported", response_checksum_validation="when_supported")
+        for algorithm in ("CRC32", "SHA1", "SHA256", "CRC64NVME", "CRC32C"):
+            sent = client.put_object(Bucket="bucket", Key="k", Body=b"x" * 100_000, ChecksumAlgorithm=algorithm)
+            got = client.get_object(Bucket="bucket", Key="k")
+            self.assertEqual(100_000, len(got["Body"].read()))
+            self.assertEqual(sent[f"Checksum{algorithm}"], got[f"Checksum{algorithm}"])
+
+
+class HeaderTests(ObjectCase):
+    """What an object carries beside its bytes."""
+
+    def test_kept(self) -> None:
+        """Headers and metadata come back; aws-chunked, which describes the transfer, does not."""
+        sent = {
+            "Content-Type": "text/x",
+            "Cache-Control": "no-cache",
+            "Content-Disposition": "attachment",
+            "Content-Encoding": "aws-chunked, gzip",
+            "Content-Language": "de",
+            "Expires": LATER,
+            "x-amz-meta-Some": "value",
+        }
+        self.put("/bucket/key", b"hello", sent)
+        answer = self.request("GET", "/bucket/key")
+        for name in ("Content-Type", "Cache-Control", "Content-Disposition", "Content-Language", "Expires"):
+            self.assertEqual(sent[name], answer.headers[name.lower()])
+        self.assertEqual(("gzip", "value"), (answer.headers["content-encoding"], answer.headers["x-amz-meta-some"]))
+        self.put("/bucket/plain", b"x")
+        self.assertEqual("binary/octet-stream", self.request("HEAD", "/bucket/plain").headers["content-type"])
+
+    def test_too_much(self) -> None:
+        """Metadata of 2 KiB is the most."""
+        self.put("/bucket/key", b"", {"x-amz-meta-a": "x" * 2047})
+        answer = self.request("PUT", "/bucket/key", {"x-amz-meta-a": "x" * 2048}, b"")
+        self.assert_error("MetadataTooLarge", 400, answer)
+
+    def test_overrides(self) -> None:
+        """A signed request may have headers of the answer replaced, and nothing smuggled into it."""
+        query = {"response-content-type": "a/b", "response-content-disposition": 'attachment; filename="ü"'}
+        answer = self.request("GET", "/bucket/key", query=query)
+        self.assertEqual("a/b", answer.headers["content-type"])
+        self.assertIn('filename="ü"', answer.headers["content-disposition"].encode("latin-1").decode())
+        answer = self.request("GET", "/bucket/key", query="response-expires=a%0D%0Ax%3A%20y")
+        self.assert_error("InvalidArgument", 400, answer)
+        self.assert_error("AccessDenied", 403, self.request("GET", "/bucket/key", query=query, sign=None))
+
+    def test_date_of_mail(self) -> None:
+        """A Date as mail has it, which botocore signs when a client sets one, is a date."""
+        answer = self.request("GET", "/bucket/key", {"Date": formatdate(NOW)})
+        self.assertEqual(200, answer.status, answer.body)
+
+    def test_version(self) -> None:
+        """The one version of an object is null; any other is refused."""
+        self.assertEqual(200, self.request("GET", "/bucket/key", query="versionId=null").status)
+        self.assert_error("InvalidArgument", 400, self.request("GET", "/bucket/key", query="versionId=v1"))
+        self.assert_error("InvalidArgument", 400, self.request("PUT", "/bucket/key", query="versionId=null"))
+
+
+class AnyKeyTests(GatewayTestCase):
+    """Keys and metadata are whatever UTF-8 can say."""
+
+    @quick
+    @given(KEYS, st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=50), st.binary(max_size=300))
+    def test_round_trip(self, key: str, value: str, body: bytes) -> None:
+        """botocore gets back what it put, under the same key, finds it in a listing, and deletes it."""
+        client = self.client()
+        client.create_bucket(Bucket="bucket")
+        client.put_object(Bucket="bucket", Key=key, Body=body, Metadata={"m": value})
+        got = client.get_object(Bucket="bucket", Key=key)
+        self.assertEqual((body, {"m": value}), (got["Body"].read(), got["Metadata"]))
+        for page in (client.list_objects_v2(Bucket="bucket"), client.list_objects(Bucket="bucket")):
+            self.assertEqual([key], [entry["Key"] for entry in page["Contents"]])
+        client.copy_object(Bucket="bucket", Key="copy", CopySource={"Bucket": "bucket", "Key": key})
+        self.assertEqual(body, client.get_object(Bucket="bucket", Key="copy")["Body"].read())
+        client.delete_object(Bucket="bucket", Key="copy")
+        client.delete_object(Bucket="bucket", Key=key)
+        self.assertNotIn("Contents", client.list_objects_v2(Bucket="bucket"))
+
+    def test_too_long(self) -> None:
+        """1024 bytes are the most, however many characters that is."""
+        client = self.client()
+        client.create_bucket(Bucket="bucket")
+        client.put_object(Bucket="bucket", Key="ü" * 512)
+        with self.assertRaises(ClientError) as caught:
+            client.put_object(Bucket="bucket", Key="ü" * 512 + "x")
+        self.assertEqual("KeyTooLongError", caught.exception.response["Error"]["Code"])
