@@ -22,6 +22,8 @@ MAX_VALUE_LENGTH = 256
 # Letters, numbers and separators of Unicode (no controls, so no tab), and a few symbols.
 _ALLOWED = re.compile(r"(?:[\w.:/=+@-]|[^\S\t-\r\x1c-\x1f\x85])*")
 _RESERVED = "aws:"
+_OF_OBJECTS = "Your TagKey cannot be prefixed with aws:"
+_OF_BUCKETS = "System tags cannot be added/updated by requester"
 _HEADER = "x-amz-tagging"
 _HEADER_FORM = (
     "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name "
@@ -77,7 +79,7 @@ def check_tags(tags: Sequence[tuple[str, str]], limit: int) -> Tags:
         if len(value) > MAX_VALUE_LENGTH or not _ALLOWED.fullmatch(value):
             raise InvalidTag("The TagValue you have provided is invalid", TagKey=key, TagValue=value)
         if key.startswith(_RESERVED):
-            raise InvalidTag("System tags cannot be added/updated by requester", TagKey=key)
+            raise InvalidTag(_OF_OBJECTS if limit == MAX_OBJECT_TAGS else _OF_BUCKETS, TagKey=key)
         if key in seen:
             raise InvalidTag("Cannot provide multiple Tags with the same key", TagKey=key)
         seen.add(key)

@@ -1,19 +1,16 @@
-"""The store behind coroutines: lanes over the thread pool, held readers, and the cache of hot bodies.
+"""The store behind coroutines: lanes over the thread pool, and what keeps readers right.
 
 Everything here lives in the reactor thread; only the functions handed to lanes run elsewhere.
 
-What keeps readers right:
-
 * **No dirty reads.** Between a commit's write and its sync others could see what a power cut may still take away. So an
   answer about a name that is in the batch being committed waits until that batch is durable.
-* **No torn reads.** A `HeldObject` pins the blobs of its object. Blobs that a commit retires are freed when the
-  look-ups that were under way are through (they may still have seen the old object) and the last pin is gone.
+* **No torn reads.** Who reads an object holds its blobs (`web.bodies`). Those that a commit retires are freed when the
+  look-ups that were under way are through, for these may still have seen the old object, and nobody holds them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from twisted.internet.defer import Deferred, gatherResults
@@ -22,11 +19,10 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from s3gw.errors import InsufficientStorage, InternalError, S3Error, SlowDown
-from s3gw.model import BucketInfo, Extent, ListPage, ObjectInfo, PartPage, UploadInfo, UploadPage
+from s3gw.model import BucketInfo, ListPage, ObjectInfo, PartPage, UploadInfo, UploadPage
 from s3gw.store.cache import BodyCache
 from s3gw.store.interface import (
     UNKNOWN,
-    ChunkRow,
     Committed,
     ConfigureBucket,
     CorruptChunk,
@@ -34,7 +30,6 @@ from s3gw.store.interface import (
     CreateUpload,
     DeleteBucket,
     DeleteObject,
-    InlineRow,
     IObjectStore,
     ListQuery,
     Mutation,
@@ -45,18 +40,10 @@ from s3gw.store.interface import (
     StoreStalled,
     UploadQuery,
 )
-from s3gw.store.layout import Span, spans
+from s3gw.web.bodies import Bodies, HeldObject
 from s3gw.web.lanes import HandOver, Lane
 
-Buffer = bytes | memoryview
 T = TypeVar("T")
-Rows = list[ChunkRow | InlineRow]
-
-WINDOW_CHUNKS = 4
-"""Rows that a large body is read in at a time: 256 KiB."""
-
-WIDE_WINDOW_CHUNKS = 16
-"""The same for a client that takes all it can get: 1 MiB, which costs a third less than four times the other."""
 
 BATCH_BYTES = 4 * 1024 * 1024
 """Body bytes of one commit batch: more would only make the first of them wait."""
@@ -66,9 +53,6 @@ STALL_SECONDS = 5.0
 
 STALL_BACKOFF = (0.005, 0.02, 0.1)
 """Seconds between tries, the last repeated."""
-
-KEPT_BYTES = 4 * 1024 * 1024
-"""The largest answer whose rows are kept in the cache. One that is there whole is sent without a pause."""
 
 KNOWN_OBJECTS = 8192
 """Records of objects kept decoded; the oldest makes room."""
@@ -125,17 +109,14 @@ class LaneStorage:
         self._hand_over = hand_over
         self._clock = clock
         self.cache = BodyCache(cache_bytes)
+        self._bodies = Bodies(store, hand_over, self.cache, self._reclaim)
         self.begin_blob: Callable[[], bytes] = store.begin_blob
         self._buckets: dict[str, BucketInfo] = {}
-        self._pins: dict[bytes, int] = {}
-        self._doomed: set[bytes] = set()
         self._calls = 0
         self._quiet: list[Deferred[None]] = []
         self._commits = _CommitLane(hand_over, store.commit, most=BATCH_BYTES, weigh=_weight)
         self._known = self._commits.known = {}
         self._lookups: Lane[tuple[str, str], ObjectInfo | None] = Lane(hand_over, store.look_up)
-        self._reads: Lane[Rows, list[Buffer]] = Lane(hand_over, self._read_rows, most=32, weigh=len)
-        self._bulk: Lane[Rows, list[Buffer]] = Lane(hand_over, self._read_rows, most=WIDE_WINDOW_CHUNKS, weigh=len)
         self._frees: Lane[bytes, None] = Lane(hand_over, self._free, most=64)
 
     async def find(self, bucket: str, key: str) -> ObjectInfo | None:
@@ -152,9 +133,9 @@ class LaneStorage:
         """As `find`, with the object's bytes held until the answer is closed."""
         known = self._known.get((bucket, key))
         if known is not None:
-            return HeldObject(self, bucket, key, known)
+            return self._bodies.hold(bucket, key, known)
         info, durable = await self._look(bucket, key)
-        held = None if info is None else HeldObject(self, bucket, key, info)
+        held = None if info is None else self._bodies.hold(bucket, key, info)
         if not durable:
             try:
                 await self._durable()
@@ -324,14 +305,7 @@ class LaneStorage:
         elif isinstance(mutation, (PutObject, DeleteObject)) and outcome.previous is not None:
             self.cache.drop(outcome.previous.inline)
         if outcome.retired:
-            self._lookups.settled().addBoth(lambda _: self._retire(outcome.retired))
-
-    def _retire(self, blobs: Iterable[bytes]) -> None:
-        for blob in blobs:
-            if blob in self._pins:
-                self._doomed.add(blob)
-            else:
-                self._reclaim(blob)
+            self._lookups.settled().addBoth(lambda _: self._bodies.retire(outcome.retired))
 
     def discard(self, blobs: Sequence[bytes]) -> None:
         """Give up blobs that were staged and that no mutation will name."""
@@ -348,65 +322,13 @@ class LaneStorage:
         self._store.free(blobs)
         return [None] * len(blobs)
 
-    def pin(self, extents: Iterable[Extent]) -> None:
-        """Keep the blobs of these extents readable until `unpin`."""
-        for extent in extents:
-            self._pins[extent.blob] = self._pins.get(extent.blob, 0) + 1
-
-    def unpin(self, extents: Iterable[Extent]) -> None:
-        """Undo one `pin`."""
-        for extent in extents:
-            left = self._pins[extent.blob] - 1
-            if left:
-                self._pins[extent.blob] = left
-                continue
-            del self._pins[extent.blob]
-            if extent.blob in self._doomed:
-                self._doomed.discard(extent.blob)
-                self._reclaim(extent.blob)
-
-    def cacheable(self, nbytes: int) -> bool:
-        """Whether an answer of this size may stay in the cache: none may push out most of the others."""
-        return nbytes <= min(self.cache.budget // 16, KEPT_BYTES)
-
-    async def read(self, window: Sequence[Span], *, keep: bool) -> list[Buffer]:
-        """The bytes of some spans, verified, hot rows from memory.
-
-        :param keep: whether to remember the rows.
-        :raises StaleBody: :raises CorruptChunk:"""
-        buffers = [self.cache.get(span.row) for span in window]
-        missing = [index for index, found in enumerate(buffers) if found is None]
-        if missing:
-            lane = self._reads if len(window) == 1 else self._bulk
-            rows = await lane.ask([window[index].row for index in missing])
-            for index, body in zip(missing, rows, strict=True):
-                buffers[index] = body
-                if keep:
-                    self.cache.put(window[index].row, body)
-        return [_cut(buffer, span) for buffer, span in zip(buffers, window, strict=True) if buffer is not None]
-
-    def _read_rows(self, batch: list[Rows]) -> list[list[Buffer] | Exception]:
-        """One read for all rows of all windows; a window fails with the first of its rows that does."""
-        results = iter(self._store.read([row for rows in batch for row in rows]))
-        answers: list[list[Buffer] | Exception] = []
-        for rows in batch:
-            bodies: list[Buffer] = []
-            error: Exception | None = None
-            for result in islice(results, len(rows)):
-                if isinstance(result, Exception):
-                    error = error or result
-                else:
-                    bodies.append(result)
-            answers.append(error or bodies)
-        return answers
-
     async def check(self) -> None:
         """Return if the store answers. :raises StoreFailed:"""
         await self.in_thread(self._store.check)
 
     async def drained(self) -> None:
         """Return when nothing is under way in any thread."""
-        lanes = (self._commits, self._lookups, self._reads, self._bulk, self._frees)
+        lanes = (self._commits, self._lookups, *self._bodies.lanes, self._frees)
         while self._calls or any(lane.busy for lane in lanes):
             for lane in lanes:
                 try:
@@ -421,58 +343,3 @@ class LaneStorage:
 
 def _staged(mutation: Mutation) -> tuple[bytes, ...]:
     return mutation.staged if isinstance(mutation, (PutObject, PutPart)) else ()
-
-
-def _cut(buffer: Buffer, span: Span) -> Buffer:
-    if span.low == 0 and span.high == len(buffer):
-        return buffer
-    return memoryview(buffer)[span.low : span.high]
-
-
-class HeldObject:
-    """An object whose blobs are pinned: `operations.call.Reader`."""
-
-    __slots__ = ("_bucket", "_held", "_key", "_storage", "info")
-
-    def __init__(self, storage: LaneStorage, bucket: str, key: str, info: ObjectInfo) -> None:
-        self._storage = storage
-        self._bucket = bucket
-        self._key = key
-        self.info = info
-        self._held = info.extents
-        storage.pin(self._held)
-
-    def source(self, start: int, length: int) -> ObjectSource:
-        """``length`` bytes from ``start``."""
-        run = spans(self._bucket, self._key, self.info, start, length)
-        return ObjectSource(self, self._storage, run, keep=self._storage.cacheable(length))
-
-    def close(self) -> None:
-        """Let go of the blobs."""
-        held, self._held = self._held, ()
-        self._storage.unpin(held)
-
-
-class ObjectSource:
-    """A run of spans, a window at a time: `operations.call.Source`."""
-
-    __slots__ = ("_keep", "_reader", "_spans", "_storage")
-
-    def __init__(self, reader: HeldObject, storage: LaneStorage, run: Iterator[Span], *, keep: bool) -> None:
-        self._reader = reader
-        self._storage = storage
-        self._spans = run
-        self._keep = keep
-
-    async def read(self, wide: bool = False) -> list[Buffer]:
-        """The next window; ``[]`` at the end.
-
-        :raises StaleBody: :raises CorruptChunk:"""
-        window = list(islice(self._spans, WIDE_WINDOW_CHUNKS if wide else WINDOW_CHUNKS))
-        if not window:
-            return []
-        return await self._storage.read(window, keep=self._keep)
-
-    def close(self) -> None:
-        """Let go of the object."""
-        self._reader.close()

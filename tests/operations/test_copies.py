@@ -69,7 +69,9 @@ class CopyObjectTests(CopyCase):
         """Metadata and tags can be replaced, each on its own; what is not to be replaced is ignored."""
         self.copy("bucket/small", metadata_directive="REPLACE", meta_new="x", tagging="u=2&v=3")
         answer = self.request("HEAD", "/bucket/copy")
-        self.assertEqual(("binary/octet-stream", "x"), (answer.headers["content-type"], answer.headers["x-amz-meta-new"]))
+        self.assertEqual(
+            ("binary/octet-stream", "x"), (answer.headers["content-type"], answer.headers["x-amz-meta-new"])
+        )
         self.assertNotIn("x-amz-meta-a", answer.headers)
         self.assertEqual("1", answer.headers["x-amz-tagging-count"])
         self.copy("bucket/small", tagging_directive="REPLACE", meta_new="x", tagging="u=2&v=3")

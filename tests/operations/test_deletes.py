@@ -62,7 +62,9 @@ class DeleteObjectsTests(GatewayTestCase):
             quiet=True,
         )
         self.assertEqual(1_790_000_000, NOW)
-        self.assertEqual((["a", "none"], ["PreconditionFailed", "NoSuchKey"]), (answer.texts("Key"), answer.texts("Code")))
+        self.assertEqual(
+            (["a", "none"], ["PreconditionFailed", "NoSuchKey"]), (answer.texts("Key"), answer.texts("Code"))
+        )
         self.assertEqual(["a"], self.left())
         for condition in ({"Size": "4"}, {"LastModifiedTime": "2026-09-21T14:13:21Z"}):
             answer = self.delete({"Key": "a", **condition})

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Generator, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 from hypothesis import given, settings
@@ -194,10 +194,8 @@ def run(scripts: Sequence[Script], choices: Sequence[int], first: State = None) 
         clients = [Client(gateway, script) for script in scripts]
         tick, chosen = 0, iter(choices)
         while True:
-            steps: list[Callable[[], None]] = [
-                lambda client=client: client.ask(tick) for client in clients if client.ready
-            ]
-            steps += [lambda number=number: threads.step(number) for number in range(len(threads))]
+            steps = [partial(client.ask, tick) for client in clients if client.ready]
+            steps += [partial(threads.step, number) for number in range(len(threads))]
             if not steps:
                 break
             steps[next(chosen, 0) % len(steps)]()
@@ -224,7 +222,7 @@ def _prepare(gateway: InMemoryGateway, threads: Threads, first: State) -> None:
 def plain(requests: Sequence[Request]) -> Script:
     """A script that asks one thing after another, whatever comes."""
     for request in requests:
-        yield request
+        _ = yield request
 
 
 values = st.integers(0, len(BODIES) - 1)

@@ -82,13 +82,13 @@ class ObjectsTests(ListCase):
         bucket = self.fill({"a b", "c/d", "e"})
         answer = self.request("GET", f"/{bucket}", query="list-type=2&delimiter=%2F&max-keys=2&encoding-type=url")
         names = ("Name", "Prefix", "KeyCount", "MaxKeys", "Delimiter", "EncodingType", "IsTruncated")
-        self.assertEqual(
-            [bucket, "", "2", "2", "/", "url", "true"], [answer.text(name) for name in names]
-        )
+        self.assertEqual([bucket, "", "2", "2", "/", "url", "true"], [answer.text(name) for name in names])
         self.assertEqual((["a%20b"], ["c/"]), (answer.texts("Key"), answer.texts("Prefix")[1:]))
         self.assertEqual("us-east-1", answer.headers["x-amz-bucket-region"])
         token = answer.text("NextContinuationToken") or ""
-        answer = self.request("GET", f"/{bucket}", query={"list-type": "2", "delimiter": "/", "continuation-token": token})
+        answer = self.request(
+            "GET", f"/{bucket}", query={"list-type": "2", "delimiter": "/", "continuation-token": token}
+        )
         self.assertEqual(([token], ["e"]), (answer.texts("ContinuationToken"), answer.texts("Key")))
         answer = self.request("GET", f"/{bucket}", query="delimiter=%2F&max-keys=2")
         self.assertEqual("c/", answer.text("NextMarker"))
@@ -169,7 +169,9 @@ class BucketsTests(ListCase):
         client = self.client()
         found, token = [], ""
         while True:
-            page = client.list_buckets(MaxBuckets=2, Prefix="bucket-", **({"ContinuationToken": token} if token else {}))
+            page = client.list_buckets(
+                MaxBuckets=2, Prefix="bucket-", **({"ContinuationToken": token} if token else {})
+            )
             found += [each["Name"] for each in page["Buckets"]]
             token = page.get("ContinuationToken", "")
             if not token:

@@ -286,7 +286,9 @@ class ChecksumTests(MultipartCase):
 
     def test_botocore(self) -> None:
         """What botocore adds of its own accord fits together."""
-        client = self.client(request_checksum_calculation="when_supported", response_checksum_validation="when_supported")
+        client = self.client(
+            request_checksum_calculation="when_supported", response_checksum_validation="when_supported"
+        )
         for algorithm in (None, "CRC32", "SHA256", "CRC64NVME"):
             asked = {"ChecksumAlgorithm": algorithm} if algorithm else {}
             where = {"Bucket": "bucket", "Key": "key"}
@@ -371,7 +373,9 @@ class ListTests(MultipartCase):
         where = {"Bucket": "bucket", "Key": "key", "UploadId": upload}
         page = client.list_parts(**where, MaxParts=2)
         self.assertEqual([(1, 1), (3, 3)], [(part["PartNumber"], part["Size"]) for part in page["Parts"]])
-        self.assertEqual((True, 3, "CRC32"), (page["IsTruncated"], page["NextPartNumberMarker"], page["ChecksumAlgorithm"]))
+        self.assertEqual(
+            (True, 3, "CRC32"), (page["IsTruncated"], page["NextPartNumberMarker"], page["ChecksumAlgorithm"])
+        )
         self.assertEqual(checksum("CRC32", b"x"), page["Parts"][0]["ChecksumCRC32"])
         page = client.list_parts(**where, PartNumberMarker=3)
         self.assertEqual(([5], False), ([part["PartNumber"] for part in page["Parts"]], page["IsTruncated"]))

@@ -239,7 +239,9 @@ class ChecksumTests(ObjectCase):
 
     def test_botocore(self) -> None:
         """botocore's own checksums, in trailers too, are verified on both sides."""
-        client = self.client(request_checksum_calculation="when_supported", response_checksum_validation="when_supported")
+        client = self.client(
+            request_checksum_calculation="when_supported", response_checksum_validation="when_supported"
+        )
         for algorithm in ("CRC32", "SHA1", "SHA256", "CRC64NVME", "CRC32C"):
             sent = client.put_object(Bucket="bucket", Key="k", Body=b"x" * 100_000, ChecksumAlgorithm=algorithm)
             got = client.get_object(Bucket="bucket", Key="k")

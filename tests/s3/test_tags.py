@@ -64,7 +64,7 @@ class TagTests(SynchronousTestCase):
             ("a{b}", "v", "The TagKey you have provided is invalid"),
             ("k", "v" * 257, "The TagValue you have provided is invalid"),
             ("k", "a;b", "The TagValue you have provided is invalid"),
-            ("aws:k", "v", "System tags cannot be added/updated by requester"),
+            ("aws:k", "v", "Your TagKey cannot be prefixed with aws:"),
         ):
             body = written("PutObjectTagging", Key="k", Tagging={"TagSet": [{"Key": key, "Value": value}]})
             self.assertEqual(message, self.assertRaises(InvalidTag, parse_tagging, body).message)

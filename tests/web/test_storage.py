@@ -29,7 +29,8 @@ from s3gw.store.interface import (
     Unknown,
 )
 from s3gw.store.memory import MemoryStore
-from s3gw.web.storage import STALL_SECONDS, HeldObject, LaneStorage
+from s3gw.web.bodies import HeldObject
+from s3gw.web.storage import STALL_SECONDS, LaneStorage
 
 
 class Threads:

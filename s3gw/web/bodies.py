@@ -1,0 +1,168 @@
+"""Reading bodies: who holds which blobs, and the rows that are in memory.
+
+A blob that a commit retired stays until the last reader that holds it has let go; then it is reclaimed. Everything here
+lives in the reactor thread; only the reads themselves run in the pool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+
+from s3gw.model import Extent, ObjectInfo
+from s3gw.store.cache import BodyCache
+from s3gw.store.interface import ChunkRow, InlineRow, IObjectStore
+from s3gw.store.layout import Span, spans
+from s3gw.web.lanes import HandOver, Lane
+
+Buffer = bytes | memoryview
+Rows = list[ChunkRow | InlineRow]
+
+WINDOW_CHUNKS = 4
+"""Rows that a large body is read in at a time: 256 KiB."""
+
+WIDE_WINDOW_CHUNKS = 16
+"""The same for a client that takes all it can get: 1 MiB, which costs a third less than four times the other."""
+
+KEPT_BYTES = 4 * 1024 * 1024
+"""The largest answer whose rows are kept in the cache. One that is there whole is sent without a pause."""
+
+
+class Bodies:
+    """The bodies of a store.
+
+    :param cache: of hot rows.
+    :param reclaim: called with a retired blob that nobody holds.
+    :ivar lanes: the lanes that reads go through: small ones do not wait behind large ones.
+    """
+
+    def __init__(
+        self, store: IObjectStore, hand_over: HandOver, cache: BodyCache, reclaim: Callable[[bytes], object]
+    ) -> None:
+        self._store = store
+        self._reclaim = reclaim
+        self.cache = cache
+        self._pins: dict[bytes, int] = {}
+        self._doomed: set[bytes] = set()
+        self._small: Lane[Rows, list[Buffer]] = Lane(hand_over, self._read_rows, most=32, weigh=len)
+        self._large: Lane[Rows, list[Buffer]] = Lane(hand_over, self._read_rows, most=WIDE_WINDOW_CHUNKS, weigh=len)
+        self.lanes = (self._small, self._large)
+
+    def hold(self, bucket: str, key: str, info: ObjectInfo) -> HeldObject:
+        """The object, whose bytes stay readable until it is closed."""
+        return HeldObject(self, bucket, key, info)
+
+    def retire(self, blobs: Iterable[bytes]) -> None:
+        """Nothing leads to these blobs any more: reclaim them, those that are held when they are let go."""
+        for blob in blobs:
+            if blob in self._pins:
+                self._doomed.add(blob)
+            else:
+                self._reclaim(blob)
+
+    def pin(self, extents: Iterable[Extent]) -> None:
+        """Keep the blobs of these extents readable until `unpin`."""
+        for extent in extents:
+            self._pins[extent.blob] = self._pins.get(extent.blob, 0) + 1
+
+    def unpin(self, extents: Iterable[Extent]) -> None:
+        """Undo one `pin`."""
+        for extent in extents:
+            left = self._pins[extent.blob] - 1
+            if left:
+                self._pins[extent.blob] = left
+                continue
+            del self._pins[extent.blob]
+            if extent.blob in self._doomed:
+                self._doomed.discard(extent.blob)
+                self._reclaim(extent.blob)
+
+    def cacheable(self, nbytes: int) -> bool:
+        """Whether an answer of this size may stay in the cache: none may push out most of the others."""
+        return nbytes <= min(self.cache.budget // 16, KEPT_BYTES)
+
+    async def read(self, window: Sequence[Span], *, keep: bool) -> list[Buffer]:
+        """The bytes of some spans, verified, hot rows from memory.
+
+        :param keep: whether to remember the rows.
+        :raises StaleBody: :raises CorruptChunk:"""
+        buffers = [self.cache.get(span.row) for span in window]
+        missing = [index for index, found in enumerate(buffers) if found is None]
+        if missing:
+            lane = self._small if len(window) == 1 else self._large
+            rows = await lane.ask([window[index].row for index in missing])
+            for index, body in zip(missing, rows, strict=True):
+                buffers[index] = body
+                if keep:
+                    self.cache.put(window[index].row, body)
+        return [_cut(buffer, span) for buffer, span in zip(buffers, window, strict=True) if buffer is not None]
+
+    def _read_rows(self, batch: list[Rows]) -> list[list[Buffer] | Exception]:
+        """One read for all rows of all windows; a window fails with the first of its rows that does."""
+        results = iter(self._store.read([row for rows in batch for row in rows]))
+        answers: list[list[Buffer] | Exception] = []
+        for rows in batch:
+            bodies: list[Buffer] = []
+            error: Exception | None = None
+            for result in islice(results, len(rows)):
+                if isinstance(result, Exception):
+                    error = error or result
+                else:
+                    bodies.append(result)
+            answers.append(error or bodies)
+        return answers
+
+
+def _cut(buffer: Buffer, span: Span) -> Buffer:
+    if span.low == 0 and span.high == len(buffer):
+        return buffer
+    return memoryview(buffer)[span.low : span.high]
+
+
+class HeldObject:
+    """An object whose blobs are pinned: `operations.call.Reader`."""
+
+    __slots__ = ("_bodies", "_bucket", "_held", "_key", "info")
+
+    def __init__(self, bodies: Bodies, bucket: str, key: str, info: ObjectInfo) -> None:
+        self._bodies = bodies
+        self._bucket = bucket
+        self._key = key
+        self.info = info
+        self._held = info.extents
+        bodies.pin(self._held)
+
+    def source(self, start: int, length: int) -> ObjectSource:
+        """``length`` bytes from ``start``."""
+        run = spans(self._bucket, self._key, self.info, start, length)
+        return ObjectSource(self, self._bodies, run, keep=self._bodies.cacheable(length))
+
+    def close(self) -> None:
+        """Let go of the blobs."""
+        held, self._held = self._held, ()
+        self._bodies.unpin(held)
+
+
+class ObjectSource:
+    """A run of spans, a window at a time: `operations.call.Source`."""
+
+    __slots__ = ("_bodies", "_keep", "_reader", "_spans")
+
+    def __init__(self, reader: HeldObject, bodies: Bodies, run: Iterator[Span], *, keep: bool) -> None:
+        self._reader = reader
+        self._bodies = bodies
+        self._spans = run
+        self._keep = keep
+
+    async def read(self, wide: bool = False) -> list[Buffer]:
+        """The next window; ``[]`` at the end.
+
+        :raises StaleBody: :raises CorruptChunk:"""
+        window = list(islice(self._spans, WIDE_WINDOW_CHUNKS if wide else WINDOW_CHUNKS))
+        if not window:
+            return []
+        return await self._bodies.read(window, keep=self._keep)
+
+    def close(self) -> None:
+        """Let go of the object."""
+        self._reader.close()
