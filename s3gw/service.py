@@ -171,6 +171,8 @@ class GatewayService(Service):
         self.metrics.request_ended(
             request.head.method, request.code, request.bytes_received, request.bytes_sent, seconds, cut=request.cut
         )
+        if request.damaged:
+            self.metrics.corruptions += 1
         if self._settings.access_log:
             log_request(request, seconds)
 

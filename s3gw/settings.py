@@ -203,6 +203,9 @@ def parse_secret_key(text: str) -> str:
     return text
 
 
+LOCAL_SUFFIXES = ("localhost", "s3.localhost")
+"""Names under which buckets are always subdomains; the second is for TLS, where nobody accepts ``*.localhost``."""
+
 BESIDE_DATABASE = Path()
 """Stands for ``<db_path>-tls`` until `Settings` knows the database's path."""
 
@@ -267,8 +270,8 @@ class Settings:
     virtual_host_suffix: tuple[str, ...] = _option(
         (),
         _suffix,
-        "Host name under which BUCKET.NAME addresses a bucket, repeatable. localhost always does. "
-        "Default: only localhost.",
+        "Host name under which BUCKET.NAME addresses a bucket, repeatable. These two always do. "
+        "Default: localhost and s3.localhost.",
         repeatable=True,
     )
     region: str = _option("us-east-1", _region, "Region that signatures must name. Default: us-east-1.")
@@ -305,8 +308,8 @@ class Settings:
         None,
         _directory_or_default,
         "Make and use a development certificate, kept in this directory; clients trust its ca.pem. Without a value "
-        "the directory is the database's name with -tls behind it. For BUCKET.NAME over TLS add "
-        "--virtual_host_suffix=s3.localhost: OpenSSL accepts no *.localhost. Default: none is made.",
+        "the directory is the database's name with -tls behind it. Over TLS a bucket "
+        "is BUCKET.s3.localhost: OpenSSL accepts no *.localhost. Default: none is made.",
     )
     access_log: bool = _option(
         True, _on_off, "on: one line of JSON in the log for each request; off: none. Default: on."
@@ -343,7 +346,7 @@ class Settings:
     @property
     def virtual_host_suffixes(self) -> tuple[str, ...]:
         """Every name under which buckets are subdomains, each once and without a leading dot."""
-        return tuple(dict.fromkeys((*self.virtual_host_suffix, "localhost")))
+        return tuple(dict.fromkeys((*self.virtual_host_suffix, *LOCAL_SUFFIXES)))
 
     @property
     def max_object_bytes(self) -> int:

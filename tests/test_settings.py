@@ -133,7 +133,7 @@ class ReadTests(SynchronousTestCase):
         self.assertEqual(settings.db_path, Path.cwd() / "data")
         self.assertEqual((settings.auth, settings.durability, settings.metrics), ("none", "commit", "open"))
         self.assertEqual((settings.max_object_bytes, settings.cache_bytes), (5 << 30, 256 << 20))
-        self.assertEqual(settings.virtual_host_suffixes, ("localhost",))
+        self.assertEqual(settings.virtual_host_suffixes, ("localhost", "s3.localhost"))
 
     def test_help_says_the_default(self) -> None:
         """Every option's help text ends with its default."""
@@ -167,7 +167,9 @@ class ReadTests(SynchronousTestCase):
         self.assertEqual((settings.durability, settings.metrics), ("os", "signed"))
         self.assertEqual(settings.abandoned_upload_days, 7)
         self.assertEqual((settings.access_log, settings.max_connections, settings.drain_seconds), (False, 10, 0))
-        self.assertEqual(settings.virtual_host_suffixes, ("s3.example.com", "cache.internal", "localhost"))
+        self.assertEqual(
+            settings.virtual_host_suffixes, ("s3.example.com", "cache.internal", "localhost", "s3.localhost")
+        )
 
     def test_home(self) -> None:
         """~ is the home directory, since shells do not see it behind an equals sign."""

@@ -55,7 +55,7 @@ class OptionsTests(OptionsCase):
             "--virtual_host_suffix=b.test", "--threads=2",
         )  # fmt: skip
         self.assertEqual([listener.spelling for listener in settings.listen], ["127.0.0.1:1", "[::1]:2"])
-        self.assertEqual(settings.virtual_host_suffixes, ("a.test", "b.test", "localhost"))
+        self.assertEqual(settings.virtual_host_suffixes, ("a.test", "b.test", "localhost", "s3.localhost"))
         self.assertEqual(settings.threads, 2)
 
     def test_hyphens(self) -> None:

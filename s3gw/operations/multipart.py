@@ -47,6 +47,9 @@ from s3gw.store.interface import AbortUpload, CompleteUpload, CreateUpload, PutP
 MIN_PART_BYTES = 5 * 1024 * 1024
 """The least size of a part, the last one excepted."""
 
+MAX_DOCUMENT_BYTES = 4 * 1024 * 1024
+"""The largest document that completes an upload: ten thousand parts, each with its ETag and a checksum."""
+
 _COMPLETE_TRIES = 5
 """How often a completion begins anew when a part is replaced meanwhile."""
 
@@ -131,7 +134,7 @@ async def complete_multipart_upload(call: Call) -> Response:
     """POST /bucket/key?uploadId=ID
 
     Doing it again with the same parts answers the same for as long as the object is there."""
-    wanted = parse_complete(await call.document(checksums=False))
+    wanted = parse_complete(await call.document(MAX_DOCUMENT_BYTES, checksums=False))
     condition = write_condition(call.head)
     for _ in range(_COMPLETE_TRIES):
         try:

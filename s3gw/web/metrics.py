@@ -14,6 +14,7 @@ Families (all are present, with every label value, from the start):
 | ``s3gw_rocksdb_bytes_total{op}``                  | bytes read or written by them                                |
 | ``s3gw_rocksdb_latency_ms``                       | duration of one call                                         |
 | ``s3gw_responses_total{status}``                  | answers by class: 2xx, 3xx, 4xx, 5xx, cut                    |
+| ``s3gw_corruptions_total``                        | requests that met stored bytes that are not what was written |
 | ``s3gw_open_connections``                         | client connections                                           |
 | ``s3gw_cache_hits_total`` and ``_misses_total``   | body rows found in, or missing from, the cache of hot bodies |
 | ``s3gw_cache_bytes``                              | what that cache holds                                        |
@@ -84,6 +85,7 @@ class Metrics(Collector):
         self._ops = {op: _Tally() for op in OPS}
         self._op_latency = _Latency()
         self._op_lock = Lock()
+        self.corruptions = 0
         self._further: list[Callable[[], Metric]] = []
         self.registry = CollectorRegistry()
         self.registry.register(self)
@@ -152,6 +154,9 @@ class Metrics(Collector):
         yield _counters("s3gw_rocksdb_errors", "Calls that failed.", "op", [(op, t.errors) for op, t in ops])
         yield _counters("s3gw_rocksdb_bytes", "Bytes read or written.", "op", [(op, t.received) for op, t in ops])
         yield self._op_latency.family("s3gw_rocksdb_latency_ms", "Duration of one call into RocksDB, in milliseconds.")
+        yield CounterMetricFamily(
+            "s3gw_corruptions", "Requests that met stored bytes that are not what was written.", value=self.corruptions
+        )
         for family in self._further:
             yield family()
 

@@ -78,6 +78,7 @@ class S3Request(StockRequest):
     :ivar started: bytes of the answer were written; another answer is no longer possible.
     :ivar further_headers: what goes into the answer beside its own headers, be it a success or an error; `web.respond`
         adds them.
+    :ivar damaged: stored bytes that it needed are not what was written.
     :ivar operation: and ``bucket``, ``key``, ``user``, ``error_code``: notes for the access log, by whoever knows.
     """
 
@@ -91,6 +92,7 @@ class S3Request(StockRequest):
     key = ""
     user = ""  # type: ignore[assignment]  # Basic authentication is not for us
     error_code = ""
+    damaged = False
     _on_disconnect: Sequence[Callable[[], object]] = ()
     _answered = False
     _sending: Deferred[None] | None = None

@@ -71,6 +71,7 @@ def send_error(request: S3Request, error: BaseException | None) -> None:
 
 def _report(error: BaseException | None, request: S3Request) -> None:
     if isinstance(error, CorruptChunk):
+        request.damaged = True
         log.critical("request {id}: {damage}", id=request.request_id, damage=str(error))
     else:
         log.failure("request {id} failed", Failure(error), id=request.request_id)

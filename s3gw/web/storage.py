@@ -177,7 +177,10 @@ class LaneStorage:
             return known
         info = self._store.peek_bucket(name)
         if info is UNKNOWN:
-            (info,) = await self.in_thread(lambda: self._store.look_up_buckets([name]))
+            (found,) = await self.in_thread(lambda: self._store.look_up_buckets([name]))
+            if (name, "") in self._commits.uncertain:
+                await self._durable()
+            return found
         if (name, "") in self._commits.uncertain:
             await self._durable()
         elif info is not None:
@@ -276,11 +279,7 @@ class LaneStorage:
             except StoreFailed:
                 # It may have happened: what was staged must stay. The next open sweeps it if nothing names it.
                 raise InternalError() from None
-            except CorruptChunk as damage:
-                self.discard(_staged(mutation))
-                self.log.critical("not written: {damage}", damage=str(damage))
-                raise InternalError() from damage
-            except S3Error:
+            except (S3Error, CorruptChunk):
                 self.discard(_staged(mutation))
                 raise
             self._happened(mutation, outcome)
@@ -296,6 +295,9 @@ class LaneStorage:
                 return await self.commit(mutation)
             except S3Error as error:
                 return error
+            except CorruptChunk as damage:
+                self.log.critical("{damage}", damage=str(damage))
+                return InternalError()
 
         return await gatherResults([Deferred.fromCoroutine(outcome(mutation)) for mutation in mutations])
 

@@ -87,7 +87,7 @@ def _load(cert: Path, key: Path) -> CertificateOptions:
         raise ConfigurationError(f"key {key}: there is no private key in PEM format in it") from None
     spki = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     if not isinstance(private, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey):
-        raise ConfigurationError(f"key {key}: keys of this kind cannot serve TLS; RSA and EC keys can")
+        raise ConfigurationError(f"key {key}: keys of this kind cannot serve TLS; RSA, EC and Ed25519 keys can")
     if private.public_key().public_bytes(*spki) != chain[0].public_key().public_bytes(*spki):
         raise ConfigurationError(f"key {key}: it is not the key of the first certificate in {cert}")
     return CertificateOptions(

@@ -152,7 +152,7 @@ class LiveServer:
         command += [f"--auth={self.auth}", "--cache_mb=64"]
         if self.tls:
             # OpenSSL takes no *.localhost for bucket.localhost, so virtual hosts over TLS live one level below.
-            command += [f"--generate_tls_cert={self.directory / 'tls'}", "--virtual_host_suffix=s3.localhost"]
+            command += [f"--generate_tls_cert={self.directory / 'tls'}"]
         with self._log.open("ab") as log:
             self._started_at = log.tell()
             self._process = subprocess.Popen(

@@ -397,3 +397,15 @@ class ListTests(MultipartCase):
         self.assertEqual(["dir/"], [each["Prefix"] for each in page["CommonPrefixes"]])
         page = client.list_multipart_uploads(Bucket="bucket", Prefix="dir/")
         self.assertEqual(uploads[1:3], [each["UploadId"] for each in page["Uploads"]])
+
+
+class LargeDocumentTests(GatewayTestCase):
+    def test_ten_thousand_checksums(self) -> None:
+        """The largest document that completes an upload, ten thousand parts with a SHA-256 each, is read whole."""
+        self.make_bucket("bucket")
+        upload = self.client().create_multipart_upload(Bucket="bucket", Key="key", ChecksumAlgorithm="SHA256")
+        part = f"<ETag>&quot;{'0' * 32}&quot;</ETag><ChecksumSHA256>{'A' * 43}=</ChecksumSHA256>"
+        parts = "".join(f"<Part>{part}<PartNumber>{number}</PartNumber></Part>" for number in range(1, 10_001))
+        body = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
+        answer = self.request("POST", "/bucket/key", body=body, query={"uploadId": upload["UploadId"]})
+        self.assert_error("InvalidPart", 400, answer)

@@ -70,6 +70,13 @@ class MetricsTests(SynchronousTestCase):
         self.assertEqual(found["s3gw_rocksdb_bytes_total", "get"], 15)
         self.assertEqual(found["s3gw_rocksdb_latency_ms_count", ""], 2)
 
+    def test_corruption(self) -> None:
+        """Damage that requests met is counted, from zero on."""
+        metrics = Metrics()
+        self.assertEqual(_samples(metrics)["s3gw_corruptions_total", ""], 0)
+        metrics.corruptions += 1
+        self.assertEqual(_samples(metrics)["s3gw_corruptions_total", ""], 1)
+
     def test_kept_elsewhere(self) -> None:
         """Gauges, counters and properties show what their source says when they are read."""
         metrics = Metrics()
