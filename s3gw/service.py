@@ -3,7 +3,8 @@
 privilegedStartService   bind the listeners
 startService             open the store, start the threads, build the resource tree, announce
 SIGHUP                   read certificates and credentials again
-stopService              stop listening -> close idle connections, let busy ones end (bounded) -> wait for the lanes
+stopService              (from here on a second signal cuts what is still running)
+                         stop listening -> close idle connections, let busy ones end (bounded) -> wait for the lanes
                          -> flush and close the store -> stop the threads
 """
 
@@ -123,7 +124,7 @@ class GatewayService(Service):
         self._sweep = UploadSweep(self._storage, self._reactor, _now_ms, self._settings.abandoned_upload_days)
         self._sweep.start()
         self._watch()
-        self._handle_hangup()
+        self._on_signal(signal.SIGHUP, self.reload)
         self._serving = True
         for listener, port in self._ports:
             self.log.info("{line}", line=announcement(listener, port))
@@ -184,9 +185,9 @@ class GatewayService(Service):
             self.log.error("not reloaded: {line}", line=line)
         self.log.info("reloaded {count} of {all}", count=len(sources) - len(refused), all=len(sources))
 
-    def _handle_hangup(self) -> None:
+    def _on_signal(self, number: signal.Signals, act: Callable[[], object]) -> None:
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self.reload))
+            signal.signal(number, lambda *_: self._reactor.callFromThread(act))
 
     def stopService(self) -> Deferred[None]:
         """End in order; fires when the store is closed."""
@@ -195,6 +196,8 @@ class GatewayService(Service):
 
     async def _stop(self) -> None:
         self._serving = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._on_signal(number, self.site.abort_connections)
         for _, port in self._ports:
             await maybeDeferred(port.stopListening)
         drained = self.site.begin_drain()

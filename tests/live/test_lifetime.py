@@ -94,6 +94,20 @@ class EndTests(LiveCase):
         self.assertEqual(got, [b"%d" % number for number in range(50)])
 
 
+    def test_second_signal(self) -> None:
+        """A second SIGTERM cuts what is still running, and the end is as orderly as any."""
+        with Wire(self.server) as wire, Wire(self.server) as stuck:
+            wire.ask("PUT", "/bucket")
+            stuck.send(stuck.head("PUT", "/bucket/key", [("Content-Length", str(MIB))]) + bytes(500 * KIB))
+            wire.ask("GET", "/_health/live")
+            self.server.terminate()
+            self.until_closed()
+            self.server.terminate()
+            self.assertIn(self.server.wait(), CLEAN_EXITS)
+        self.assertIn("the database is closed", self.server.log())
+        self.assertNotIn("Traceback", self.server.log())
+
+
 class ImpatientEndTests(LiveCase):
     """SIGTERM with clients that never come to an end."""
 

@@ -341,9 +341,7 @@ class ResultTests(SynchronousTestCase):
         plain = info(parts=(PartSummary(1, 5), PartSummary(2, 5)))
         answer = parsed("GetObjectAttributes", xml.object_attributes(plain, {"ETag", "ObjectParts", "Checksum"}))
         self.assertEqual({"ETag", "ObjectParts"}, answer.keys())
-        self.assertEqual(
-            [{"PartNumber": 1, "Size": 5}, {"PartNumber": 2, "Size": 5}], answer["ObjectParts"]["Parts"]
-        )
+        self.assertEqual([{"PartNumber": 1, "Size": 5}, {"PartNumber": 2, "Size": 5}], answer["ObjectParts"]["Parts"])
 
     def test_tags(self) -> None:
         """Tags come back to botocore, and to ourselves."""
