@@ -25,7 +25,7 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,10 @@ class LiveServer:
     :ivar authority: ``127.0.0.1:PORT``.
     :ivar pid: of the process.
     :ivar ca: what clients have to trust; None without TLS.
+    :cvar program: what runs it.
     """
+
+    program: Sequence[str] = TWISTD
 
     def __init__(
         self,
@@ -148,7 +151,7 @@ class LiveServer:
 
     def launch(self) -> None:
         """Start, and do not wait."""
-        command = [*TWISTD, "s3gw", f"--listen={self.scheme}://127.0.0.1:0", f"--db_path={self.db_path}"]
+        command = [*self.program, "s3gw", f"--listen={self.scheme}://127.0.0.1:0", f"--db_path={self.db_path}"]
         command += [f"--auth={self.auth}", "--cache_mb=64"]
         if self.tls:
             # OpenSSL takes no *.localhost for bucket.localhost, so virtual hosts over TLS live one level below.

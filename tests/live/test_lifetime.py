@@ -93,7 +93,6 @@ class EndTests(LiveCase):
             got = [wire.ask("GET", f"/bucket/{number}").body for number in range(50)]
         self.assertEqual(got, [b"%d" % number for number in range(50)])
 
-
     def test_second_signal(self) -> None:
         """A second SIGTERM cuts what is still running, and the end is as orderly as any."""
         with Wire(self.server) as wire, Wire(self.server) as stuck:
