@@ -1,6 +1,8 @@
 # make run [ARGS="--listen=127.0.0.1:9000 --db_path=data"]   serve from this checkout
 # make test [TESTS=tests.store]                              run the suite, or a part of it
 # make lint                                                  style and types
+# make torture [ROUNDS=100] [SEED=...]                       break disks, power and limits; 100 rounds take about an hour
+# make fuzz [EXAMPLES=5000]                                  send what is almost right; 5000 take about ten minutes
 # make bench [ARGS=...]                                      requests per second and CPU per request
 # make clean                                                 forget everything that was built, but not ./data
 #
@@ -23,7 +25,7 @@ ARENA := build/arena
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: run test lint bench clean
+.PHONY: run test lint torture fuzz bench clean
 
 run: ARGS ?= --listen=127.0.0.1:9000 --db_path=data
 run: $(VENV)/stamp-package
@@ -36,6 +38,19 @@ lint: $(VENV)/stamp-lint
 	$(BIN)/ruff check --output-format concise .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Both run what the suite has in a short form. A seed makes the same faults again, at about the same moments.
+torture: ROUNDS ?= 100
+torture: SEED ?= $(shell date +%s)
+torture: $(VENV)/stamp-test $(VENV)/stamp-package $(ARENA)
+	@echo "make torture ROUNDS=$(ROUNDS) SEED=$(SEED)"
+	cd $(ARENA) && S3GW_TORTURE=$(ROUNDS) S3GW_SEED=$(SEED) PATH="$(CURDIR)/$(BIN):$$PATH" \
+		"$(CURDIR)/$(BIN)/python" -m twisted.trial $(TRIAL) tests.faults tests.store.test_crash tests.live.test_crash
+
+fuzz: EXAMPLES ?= 5000
+fuzz: $(VENV)/stamp-test $(VENV)/stamp-package $(ARENA)
+	cd $(ARENA) && S3GW_FUZZ=$(EXAMPLES) PATH="$(CURDIR)/$(BIN):$$PATH" \
+		"$(CURDIR)/$(BIN)/python" -m twisted.trial $(TRIAL) tests.fuzz
 
 bench: $(VENV)/stamp-test $(VENV)/stamp-package
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m bench $(ARGS)

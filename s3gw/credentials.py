@@ -190,10 +190,12 @@ def _read_private(path: Path) -> str:
 def _exposure(status: os.stat_result, path: Path) -> str | None:
     """Why what is in a file of this status may be no secret; None if all is well."""
     mode = stat.S_IMODE(status.st_mode)
+    # systemd lends a credential to us by an access control list, whose mask stands where the group's rights else do.
+    exposing = 0o037 if str(path.parent) == os.environ.get("CREDENTIALS_DIRECTORY") else 0o077
     if not stat.S_ISREG(status.st_mode):
         return "it is not a regular file"
     if status.st_uid not in (os.geteuid(), 0):
         return f"it belongs to user {status.st_uid}: chown it to the user who runs the gateway"
-    if mode & 0o077:
+    if mode & exposing:
         return f"its mode is {mode:04o}, so others can get at the secrets in it: chmod 600 {path}"
     return None

@@ -40,12 +40,6 @@ class S3Error(Exception):
         return type(self).__name__
 
 
-class AccessControlListNotSupported(S3Error):
-    """The bucket does not allow ACLs"""
-
-    status = 400
-
-
 class AccessDenied(S3Error):
     """Access Denied"""
 
@@ -106,12 +100,6 @@ class ConditionalRequestConflict(S3Error):
     status = 409
 
 
-class CORSNotEnabled(S3Error):
-    """CORSResponse: CORS is not enabled for this bucket."""
-
-    status = 403
-
-
 class EntityTooLarge(S3Error):
     """Your proposed upload exceeds the maximum allowed size"""
 
@@ -166,12 +154,6 @@ class InvalidBucketName(S3Error):
     status = 400
 
 
-class InvalidBucketState(S3Error):
-    """The request is not valid for the current state of the bucket."""
-
-    status = 409
-
-
 class InvalidChunkSizeError(S3Error):
     """Only the last chunk is allowed to have a size less than 8192 bytes"""
 
@@ -182,18 +164,6 @@ class InvalidDigest(S3Error):
     """The Content-MD5 or checksum value that you specified is not valid."""
 
     status = 400
-
-
-class InvalidLocationConstraint(S3Error):
-    """The specified location-constraint is not valid"""
-
-    status = 400
-
-
-class InvalidObjectState(S3Error):
-    """The operation is not valid for the object's storage class"""
-
-    status = 403
 
 
 class InvalidPart(S3Error):
@@ -262,12 +232,6 @@ class KeyTooLongError(S3Error):
     status = 400
 
 
-class MalformedACLError(S3Error):
-    """The XML you provided was not well-formed or did not validate against our published schema"""
-
-    status = 400
-
-
 class MalformedPOSTRequest(S3Error):
     """The body of your POST request is not well-formed multipart/form-data."""
 
@@ -316,12 +280,6 @@ class MissingContentLength(S3Error):
     status = 411
 
 
-class MissingRequestBodyError(S3Error):
-    """Request body is empty."""
-
-    status = 400
-
-
 class MissingSecurityHeader(S3Error):
     """Your request was missing a required header"""
 
@@ -336,12 +294,6 @@ class NoSuchBucket(S3Error):
 
 class NoSuchBucketPolicy(S3Error):
     """The bucket policy does not exist"""
-
-    status = 404
-
-
-class NoSuchConfiguration(S3Error):
-    """The specified configuration does not exist."""
 
     status = 404
 
@@ -406,12 +358,6 @@ class ObjectLockConfigurationNotFoundError(S3Error):
     status = 404
 
 
-class OperationAborted(S3Error):
-    """A conflicting conditional operation is currently in progress against this resource. Try again."""
-
-    status = 409
-
-
 class OwnershipControlsNotFoundError(S3Error):
     """The bucket ownership controls were not found"""
 
@@ -470,12 +416,6 @@ class SlowDown(S3Error):
     """Please reduce your request rate."""
 
     status = 503
-
-
-class TooManyParts(S3Error):
-    """You have attempted to upload more parts than are allowed."""
-
-    status = 400
 
 
 class URITooLong(S3Error):

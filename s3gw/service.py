@@ -3,6 +3,7 @@
 privilegedStartService   bind the listeners
 startService             open the store, start the threads, build the resource tree, announce
 SIGHUP                   read certificates and credentials again
+SIGUSR2                  make a checkpoint of the store
 stopService              (from here on a second signal cuts what is still running)
                          stop listening -> close idle connections, let busy ones end (bounded) -> wait for the lanes
                          -> flush and close the store -> stop the threads
@@ -15,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -32,6 +33,8 @@ from s3gw.settings import ConfigurationError, Listener, Settings, reload_each
 from s3gw.store.interface import IObjectStore, StoreFailed, StoreUnusable
 from s3gw.store.rocks import RocksStore
 from s3gw.web.accesslog import log_request
+from s3gw.web.checkpoints import Checkpoints
+from s3gw.web.descriptors import Doors, raise_limit
 from s3gw.web.limits import Limits
 from s3gw.web.listen import announcement, bind
 from s3gw.web.metrics import Metrics
@@ -43,6 +46,8 @@ from s3gw.web.site import GatewaySite
 from s3gw.web.storage import LaneStorage
 from s3gw.web.sweep import UploadSweep
 from s3gw.web.tls import ServerCertificate
+
+T = TypeVar("T")
 
 SWITCH_INTERVAL_SECONDS = 0.0005
 """How long a pool thread waits for the interpreter before it insists: it decides the latency of every lane."""
@@ -79,7 +84,11 @@ class GatewayService(Service):
         self.site = GatewaySite(
             _Closed(),
             reactor=reactor,
-            limits=Limits(max_connections=settings.max_connections),
+            limits=Limits(
+                max_connections=settings.max_connections,
+                max_inflight=settings.max_inflight,
+                max_buffered=settings.max_buffer_mb << 20,
+            ),
             refuse=refuse,
             observe=self._request_ended,
         )
@@ -102,6 +111,8 @@ class GatewayService(Service):
                 port.stopListening()
             self._ports.clear()
             raise
+        self.site.doors = self._doors = Doors(raise_limit())
+        self._doors.watch(self.ports)
 
     def startService(self) -> None:
         """Open the store and serve. :raises ConfigurationError: when the database cannot be opened."""
@@ -116,18 +127,24 @@ class GatewayService(Service):
         self._pool.start()
         self._storage = LaneStorage(
             self._store,
-            lambda work: deferToThreadPool(self._reactor, self._pool, work),
+            self._in_pool,
             self._reactor,
             int(self._settings.cache_bytes * HOT_SHARE),
         )
         self.site.serve(self._tree())
         self._sweep = UploadSweep(self._storage, self._reactor, _now_ms, self._settings.abandoned_upload_days)
         self._sweep.start()
+        self._checkpoints = Checkpoints(self._store, self._settings.checkpoint_dir, self._in_pool, time.time)
         self._watch()
         self._on_signal(signal.SIGHUP, self.reload)
+        # Without a place for checkpoints as well: unhandled, the signal would end the process.
+        self._on_signal(signal.SIGUSR2, self._checkpoints.make)
         self._serving = True
         for listener, port in self._ports:
             self.log.info("{line}", line=announcement(listener, port))
+
+    def _in_pool(self, work: Callable[[], T]) -> Deferred[T]:
+        return deferToThreadPool(self._reactor, self._pool, work)
 
     def _tree(self) -> ServiceResource:
         settings = self._settings
@@ -151,10 +168,18 @@ class GatewayService(Service):
         metrics, site, cache = self.metrics, self.site, self._storage.cache
         metrics.gauge("s3gw_inflight_requests", "Requests being answered.", lambda: site.requests_in_flight)
         metrics.gauge("s3gw_open_connections", "Client connections.", lambda: site.open_connections)
+        metrics.gauge("s3gw_buffered_bytes", "Bytes of bodies held for slow clients.", lambda: site.buffered)
         metrics.gauge("s3gw_cache_bytes", "Bytes in the cache of hot bodies.", lambda: cache.size)
         metrics.counter("s3gw_cache_hits", "Body rows found in the cache of hot bodies.", lambda: cache.hits)
         metrics.counter("s3gw_cache_misses", "Body rows not found in that cache.", lambda: cache.misses)
         metrics.counter("s3gw_uploads_expired", "Abandoned uploads that were aborted.", lambda: self._sweep.aborted)
+        checkpoints = self._checkpoints
+        metrics.gauge(
+            "s3gw_last_checkpoint_timestamp_seconds",
+            "When the last checkpoint was made, in seconds since the epoch; 0: not since the start.",
+            lambda: checkpoints.last,
+        )
+        metrics.counter("s3gw_checkpoint_errors", "Checkpoints that failed.", lambda: checkpoints.errors)
         metrics.properties(self._store.properties)
 
     async def _ready(self) -> bool:
@@ -198,6 +223,7 @@ class GatewayService(Service):
         self._serving = False
         for number in (signal.SIGTERM, signal.SIGINT):
             self._on_signal(number, self.site.abort_connections)
+        self._doors.close()
         for _, port in self._ports:
             await maybeDeferred(port.stopListening)
         drained = self.site.begin_drain()
@@ -207,7 +233,8 @@ class GatewayService(Service):
             give_up.cancel()
         await self._sweep.stop()
         await self._storage.drained()
-        await deferToThreadPool(self._reactor, self._pool, self._store.close)
+        await self._checkpoints.ended()
+        await self._in_pool(self._store.close)
         self._pool.stop()
         self.log.info("stopped: the database is closed")
 
@@ -230,10 +257,12 @@ def _permit_all(request: S3Request) -> None:
 
 
 def _open_rocks(settings: Settings, metrics: Metrics) -> IObjectStore:
-    store: IObjectStore = RocksStore.open(
+    store = RocksStore.open(
         str(settings.db_path),
         durability=settings.durability,
         cache_bytes=int(settings.cache_bytes * (1 - HOT_SHARE)),
         observe=metrics.store_called,
     )
+    for line in store.damage:
+        GatewayService.log.critical("{db_path}: {line}", db_path=str(settings.db_path), line=line)
     return store

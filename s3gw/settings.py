@@ -285,6 +285,12 @@ class Settings:
         _whole(0, 36500),
         "Days after which a multipart upload that nobody completed is aborted; 0: never. Default: 0.",
     )
+    checkpoint_dir: Path | None = _option(
+        None,
+        _path,
+        "Directory in which SIGUSR2 makes a checkpoint of the database: a copy by hard links, so on the same file "
+        "system. Default: none.",
+    )
     durability: Literal["commit", "os", "memory"] = _option(
         "commit",
         _one_of("commit", "os", "memory"),
@@ -318,6 +324,17 @@ class Settings:
         4096,
         _whole(1, 1 << 20),
         "Connections served at a time; those above are answered 503 SlowDown. Default: 4096.",
+    )
+    max_inflight: int = _option(
+        2048,
+        _whole(1, 1 << 20),
+        "Requests served at a time, over all connections; those above are answered 503 SlowDown. Default: 2048.",
+    )
+    max_buffer_mb: int = _option(
+        1024,
+        _whole(1, 1 << 20),
+        "Memory for bodies on their way to and from slow clients, in MiB (1048576 bytes); transfers beyond it are "
+        "answered 503 SlowDown. Default: 1024.",
     )
     drain_seconds: int = _option(
         30, _whole(0, 3600), "Seconds that running requests get to end after SIGTERM. Default: 30."

@@ -53,7 +53,7 @@ async def head_bucket(call: Call) -> Response:
 
 async def delete_bucket(call: Call) -> Response:
     """DELETE /bucket"""
-    await call.storage.commit(DeleteBucket(call.bucket))
+    await call.storage.commit(DeleteBucket(call.bucket, call.bucket_created))
     return Response(204)
 
 

@@ -145,6 +145,11 @@ class Call:
         self.key = key
         self.bucket_info = bucket_info
 
+    @property
+    def bucket_created(self) -> int | None:
+        """When the bucket that the caller was admitted to was created: writes go into that one or nowhere."""
+        return None if self.bucket_info is None else self.bucket_info.created
+
     async def document(self, limit: int = 1024 * 1024, *, checksums: bool = True) -> bytes:
         """The whole body, verified.
 

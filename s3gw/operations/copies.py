@@ -63,7 +63,7 @@ async def copy_object(call: Call) -> Response:
                 upload="",
                 **changes,
             )
-            await call.storage.commit(PutObject(call.bucket, call.key, info, body, condition=condition))
+            await call.storage.commit(PutObject(call.bucket, call.key, info, body, (), condition, call.bucket_created))
         except (StaleBody, ConditionalRequestConflict):
             continue
         finally:

@@ -32,7 +32,9 @@ MAX_DOCUMENT_BYTES = 64 * 1024
 async def put_bucket_cors(call: Call) -> Response:
     """PUT /bucket?cors"""
     rules = parse_cors(await call.document(MAX_DOCUMENT_BYTES))
-    await call.storage.commit(ConfigureBucket(call.bucket, DOCUMENT, xml.cors_configuration(rules)))
+    await call.storage.commit(
+        ConfigureBucket(call.bucket, DOCUMENT, xml.cors_configuration(rules), call.bucket_created)
+    )
     return Response(200)
 
 
@@ -47,7 +49,7 @@ async def get_bucket_cors(call: Call) -> Response:
 
 async def delete_bucket_cors(call: Call) -> Response:
     """DELETE /bucket?cors"""
-    await call.storage.commit(ConfigureBucket(call.bucket, DOCUMENT, None))
+    await call.storage.commit(ConfigureBucket(call.bucket, DOCUMENT, None, call.bucket_created))
     return Response(204)
 
 

@@ -32,7 +32,7 @@ async def delete_objects(call: Call) -> Response:
         if deletion.version not in THE_ONE_VERSION
     ]
     deleted: list[tuple[str, str]] = []
-    outcomes = await call.storage.commit_all([_mutation(call.bucket, deletion) for deletion in there])
+    outcomes = await call.storage.commit_all([_mutation(call, deletion) for deletion in there])
     for deletion, outcome in zip(there, outcomes, strict=True):
         if isinstance(outcome, S3Error):
             failed.append((deletion.key, deletion.version, outcome))
@@ -48,6 +48,6 @@ def _has_digest(head: RequestHead) -> bool:
     )
 
 
-def _mutation(bucket: str, deletion: Deletion) -> DeleteObject:
+def _mutation(call: Call, deletion: Deletion) -> DeleteObject:
     condition = WriteCondition(if_match=deletion.etag, if_modified=deletion.modified, if_size=deletion.size)
-    return DeleteObject(bucket, deletion.key, condition)
+    return DeleteObject(call.bucket, deletion.key, condition, call.bucket_created)

@@ -12,7 +12,6 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/RESTObjectPOST.html
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from urllib.parse import quote, urlsplit
 
@@ -22,6 +21,7 @@ from s3gw.operations.admission import admit
 from s3gw.operations.call import Body, Call, Response
 from s3gw.operations.headers import (
     STORED,
+    as_header,
     checksum_headers,
     refuse_unsupported,
     request_tags,
@@ -38,8 +38,6 @@ from s3gw.s3.policy import Policy, parse_policy_document
 from s3gw.s3.tags import parse_tagging
 from s3gw.s3.target import check_key
 
-_HEADER_NAME = re.compile("[a-z0-9!#$%&'*+.^_`|~-]+")
-_CONTROL = re.compile("[\0-\x08\n-\x1f\x7f]")
 _LIKE_HEADERS = STORED.keys() | {"content-md5"}
 _NO_HEADERS = frozenset({"x-amz-trailer"})
 _URL_SAFE = "".join(map(chr, range(0x21, 0x7F)))
@@ -139,12 +137,7 @@ def _as_head(head: RequestHead, fields: Mapping[str, str]) -> RequestHead:
         if name == "acl":
             headers["x-amz-acl"] = value
         elif name in _LIKE_HEADERS or (name.startswith("x-amz-") and name not in _NO_HEADERS):
-            text = value.strip()
-            if not _HEADER_NAME.fullmatch(name) or _CONTROL.search(text):
-                raise InvalidArgument(
-                    "The field cannot be represented as a header.", ArgumentName=name, ArgumentValue=value
-                )
-            headers[name] = text.encode().decode("latin-1")
+            headers[name] = as_header(name, value.strip())
     return RequestHead("PUT", head.raw_path, headers, secure=head.secure)
 
 

@@ -5,6 +5,8 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
 
 from __future__ import annotations
 
+import re
+
 from s3gw.errors import InvalidArgument, InvalidRequest, InvalidStorageClass, MetadataTooLarge, NotImplemented
 from s3gw.model import ByteRange, Checksum, ObjectInfo
 from s3gw.operations.call import Call, Headers
@@ -28,6 +30,9 @@ OVERRIDES = {f"response-{name}": name for name in STORED}
 DEFAULT_CONTENT_TYPE = "binary/octet-stream"
 META_PREFIX = "x-amz-meta-"
 MAX_METADATA_BYTES = 2048
+
+_HEADER_NAME = re.compile("[a-z0-9!#$%&'*+.^_`|~-]+")
+_CONTROL = re.compile("[\0-\x08\n-\x1f\x7f]")
 
 _SSE = ("algorithm", "key", "key-md5")
 REFUSED = {
@@ -144,11 +149,13 @@ def check_version(operation: str, version: str) -> None:
 def hoist_headers(head: RequestHead) -> RequestHead:
     """The request with the ``x-amz-*`` parameters of its query as headers: a presigned URL carries them there.
 
-    Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html"""
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
+
+    :raises InvalidArgument: for a parameter that no header could be."""
     if not head.raw_query or "x-amz-" not in head.raw_query.lower():
         return head
     hoisted = {
-        name.lower(): value.encode("utf-8").decode("latin-1")
+        name.lower(): as_header(name.lower(), value)
         for name, value in head.query.pairs
         if name.lower().startswith("x-amz-") and name.lower() not in AUTHENTICATION_PARAMETERS
     }
@@ -159,6 +166,15 @@ AUTHENTICATION_PARAMETERS = frozenset(
     f"x-amz-{name}"
     for name in ("algorithm", "credential", "date", "expires", "signature", "signedheaders", "security-token")
 )
+
+
+def as_header(name: str, value: str) -> str:
+    """The value of a parameter or field that stands for the header ``name``, as Latin-1 text of the wire.
+
+    :raises InvalidArgument: for a name or value that no header can have: it could not be given back in one."""
+    if not _HEADER_NAME.fullmatch(name) or _CONTROL.search(value):
+        raise InvalidArgument("The value cannot be represented as a header.", ArgumentName=name)
+    return value.encode().decode("latin-1")
 
 
 def stored_headers(head: RequestHead) -> dict[str, str]:

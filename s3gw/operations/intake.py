@@ -162,5 +162,7 @@ async def keep(
     except BaseException:
         call.storage.discard(received.staged)
         raise
-    await call.storage.commit(PutObject(call.bucket, key, info, received.inline, received.staged, condition))
+    await call.storage.commit(
+        PutObject(call.bucket, key, info, received.inline, received.staged, condition, call.bucket_created)
+    )
     return info

@@ -70,7 +70,7 @@ async def create_multipart_upload(call: Call) -> Response:
         checksum_algorithm=algorithm,
         checksum_type=kind,
     )
-    await call.storage.commit(CreateUpload(upload))
+    await call.storage.commit(CreateUpload(upload, call.bucket_created))
     headers = [("x-amz-checksum-algorithm", algorithm), ("x-amz-checksum-type", kind)] if algorithm else []
     return document(xml.initiate_upload(call.bucket, call.key, upload.upload), headers)
 
@@ -147,7 +147,7 @@ async def complete_multipart_upload(call: Call) -> Response:
         await _refuse_overtaken(call, upload, condition)
         try:
             await call.storage.commit(
-                CompleteUpload(call.bucket, call.key, upload.upload, info, tuple(parts), condition)
+                CompleteUpload(call.bucket, call.key, upload.upload, info, tuple(parts), condition, call.bucket_created)
             )
         except ConditionalRequestConflict:
             continue

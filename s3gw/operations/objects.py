@@ -170,5 +170,5 @@ def _part_checksum(info: ObjectInfo, number: int) -> Checksum | None:
 
 async def delete_object(call: Call) -> Response:
     """DELETE /bucket/key"""
-    await call.storage.commit(DeleteObject(call.bucket, call.key, delete_condition(call.head)))
+    await call.storage.commit(DeleteObject(call.bucket, call.key, delete_condition(call.head), call.bucket_created))
     return Response(204)

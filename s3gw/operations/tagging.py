@@ -18,7 +18,7 @@ DOCUMENT = "tagging"
 async def put_object_tagging(call: Call) -> Response:
     """PUT /bucket/key?tagging"""
     tags = parse_tagging(await call.document())
-    await call.storage.commit(TagObject(call.bucket, call.key, tags))
+    await call.storage.commit(TagObject(call.bucket, call.key, tags, call.bucket_created))
     return Response(200)
 
 
@@ -32,14 +32,14 @@ async def get_object_tagging(call: Call) -> Response:
 
 async def delete_object_tagging(call: Call) -> Response:
     """DELETE /bucket/key?tagging"""
-    await call.storage.commit(TagObject(call.bucket, call.key, ()))
+    await call.storage.commit(TagObject(call.bucket, call.key, (), call.bucket_created))
     return Response(204)
 
 
 async def put_bucket_tagging(call: Call) -> Response:
     """PUT /bucket?tagging"""
     tags = parse_tagging(await call.document(), MAX_BUCKET_TAGS)
-    await call.storage.commit(ConfigureBucket(call.bucket, DOCUMENT, xml.tagging(tags)))
+    await call.storage.commit(ConfigureBucket(call.bucket, DOCUMENT, xml.tagging(tags), call.bucket_created))
     return Response(204)
 
 
@@ -54,5 +54,5 @@ async def get_bucket_tagging(call: Call) -> Response:
 
 async def delete_bucket_tagging(call: Call) -> Response:
     """DELETE /bucket?tagging"""
-    await call.storage.commit(ConfigureBucket(call.bucket, DOCUMENT, None))
+    await call.storage.commit(ConfigureBucket(call.bucket, DOCUMENT, None, call.bucket_created))
     return Response(204)

@@ -26,7 +26,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from s3gw.errors import InvalidArgument, NotImplemented, PreconditionFailed
-from s3gw.s3.dates import http_date, iso8601, parse_date, parse_http_date
+from s3gw.s3.dates import parse_date, parse_http_date
 from s3gw.s3.head import RequestHead
 
 __all__ = [
@@ -36,8 +36,6 @@ __all__ = [
     "delete_condition",
     "evaluate",
     "evaluate_copy_source",
-    "http_date",
-    "iso8601",
     "unquote_etag",
     "write_condition",
 ]

@@ -29,6 +29,9 @@ from s3gw.s3.head import RequestHead
 from s3gw.s3.markup import Node, read
 
 MAX_RULES = 100
+MAX_ASKED = 100
+"""Headers that a preflight may ask for; each is held against each pattern of each rule."""
+
 METHODS = frozenset({"GET", "PUT", "HEAD", "POST", "DELETE"})
 
 VARY = ("Vary", "Origin, Access-Control-Request-Headers, Access-Control-Request-Method")
@@ -54,12 +57,17 @@ class CORSRule(msgspec.Struct, frozen=True):
     max_age: int | None = None
     id: str = ""
 
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """`headers` in lower case, as names of headers are compared."""
+        return _lowered(self.headers)
+
     def allows(self, origin: str, method: str, headers: Iterable[str] = ()) -> bool:
         """Whether ``origin`` may use ``method`` and send ``headers``, which are in lower case."""
         return (
             method in self.methods
             and any(_matches(pattern, origin) for pattern in self.origins)
-            and all(any(_matches(pattern.lower(), name) for pattern in self.headers) for name in headers)
+            and ("*" in self.headers or all(any(_matches(each, name) for each in self.patterns) for name in headers))
         )
 
     def answer(self, origin: str) -> list[tuple[str, str]]:
@@ -76,6 +84,11 @@ class CORSRule(msgspec.Struct, frozen=True):
         if not everybody:
             found.append(("Access-Control-Allow-Credentials", "true"))
         return found
+
+
+@lru_cache(maxsize=512)
+def _lowered(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(pattern.lower() for pattern in patterns)
 
 
 def _matches(pattern: str, text: str) -> bool:
@@ -116,7 +129,9 @@ def preflight_headers(rules: Rules, head: RequestHead, resource: str) -> list[tu
     method = preflight_method(head)
     origin = head.headers["origin"]
     asked = head.headers.get("access-control-request-headers", "").lower().split(",")
-    wanted = [name for each in asked if (name := each.strip())]
+    wanted = list(dict.fromkeys(name for each in asked if (name := each.strip())))
+    if len(wanted) > MAX_ASKED:
+        raise BadRequest("Access-Control-Request-Headers names too many headers")
     rule = next((rule for rule in rules if rule.allows(origin, method, wanted)), None)
     if rule is None:
         raise AccessForbidden(Method=method, ResourceType=resource)
@@ -126,7 +141,7 @@ def preflight_headers(rules: Rules, head: RequestHead, resource: str) -> list[tu
     return [*headers, VARY]
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=128)
 def stored_rules(document: bytes) -> Rules:
     """The rules of a document that `parse_cors` took once."""
     return parse_cors(document)

@@ -10,6 +10,8 @@ import time
 from datetime import datetime, timezone
 from functools import lru_cache
 
+from s3gw.s3.memo import remembered
+
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MONTH = "(?P<month>" + "|".join(_MONTHS) + ")"
@@ -54,7 +56,7 @@ def _iso8601(seconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(seconds))
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def parse_http_date(value: str) -> int | None:
     """Seconds since the epoch of an IMF-fixdate, an RFC 850 date or an asctime date (RFC 9110 §5.6.7).
 

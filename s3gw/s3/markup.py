@@ -26,6 +26,7 @@ MAX_ELEMENTS = 150_000
 
 # The carriage return is legal but would be read as a line feed; the rest are no characters of XML 1.0.
 _SPECIAL = re.compile('[&<>"\r\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]')
+_NO_CHARACTER = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _NAMED = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
 _URL_SAFE = re.compile("[A-Za-z0-9._~/-]*")
 _URL_UNSAFE = re.compile("[^A-Za-z0-9._~/-]+")
@@ -34,6 +35,11 @@ _URL_UNSAFE = re.compile("[^A-Za-z0-9._~/-]+")
 def _reference(match: re.Match[str]) -> str:
     character = match[0]
     return _NAMED.get(character) or f"&#x{ord(character):X};"
+
+
+def printable(text: str) -> str:
+    """``text`` with what is no character of XML 1.0 replaced, for documents that must be read whatever is in it."""
+    return _NO_CHARACTER.sub("\ufffd", text)
 
 
 def escape(text: str) -> str:

@@ -111,6 +111,8 @@ def parse_policy_document(encoded: str) -> Policy:
     :raises InvalidPolicyDocument: for what is not base64, not JSON, or not a policy."""
     try:
         document = json.loads(b64decode("".join(encoded.split()), validate=True))
+        # JSON can spell half of a surrogate pair, which is in no field and which no answer could repeat.
+        json.dumps(document, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise _invalid("Invalid JSON.") from None
     if not isinstance(document, dict):

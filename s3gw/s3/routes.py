@@ -264,8 +264,9 @@ def _name(resource: _Resource, method: str, target: Target, head: RequestHead) -
     if name is None:
         raise _not_allowed(method, resource)
     if name in _COPIES:
-        # A presigned URL carries in its query what would have been headers.
-        return _COPIES[name] if _COPY_SOURCE in head.headers or _COPY_SOURCE in head.query else name
+        # A presigned URL carries in its query what would have been headers, whose names know no case.
+        copies = _COPY_SOURCE in head.headers or any(each.lower() == _COPY_SOURCE for each in head.query.names())
+        return _COPIES[name] if copies else name
     if name in _QUALIFIED:
         parameter, qualified = _QUALIFIED[name]
         return qualified if parameter in head.query else name

@@ -20,7 +20,6 @@ import hmac
 import re
 from collections.abc import Callable
 from datetime import datetime, timezone
-from functools import lru_cache
 from typing import NoReturn
 
 import msgspec
@@ -40,6 +39,7 @@ from s3gw.errors import (
 from s3gw.s3.canonical import ALGORITHM, canonical_request, string_to_sign
 from s3gw.s3.dates import parse_http_date
 from s3gw.s3.head import RequestHead
+from s3gw.s3.memo import remembered
 
 MAX_SKEW = 15 * 60
 """How far, in seconds, a client's clock may be off."""
@@ -284,15 +284,15 @@ def _bad_query(detail: str) -> S3Error:
 
 
 # A client says the same about itself in every request, so these are remembered.
-_credential = lru_cache(maxsize=256)(Credential.parse)
+_credential = remembered(256)(Credential.parse)
 
 
-@lru_cache(maxsize=256)
+@remembered(256)
 def _header_names(text: str) -> tuple[str, ...] | None:
     return tuple(text.split(";")) if _HEADER_NAMES.fullmatch(text) else None
 
 
-@lru_cache(maxsize=256)
+@remembered(256)
 def instant(text: str) -> int | None:
     """Seconds since the epoch of ``yyyyMMddTHHmmssZ``; None for anything else."""
     match = _ISO_BASIC.fullmatch(text)

@@ -20,12 +20,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 
 import msgspec
 
 from s3gw.errors import InvalidArgument, InvalidBucketName, InvalidURI, KeyTooLongError
 from s3gw.s3.head import RequestHead, decode
+from s3gw.s3.memo import remembered
 
 MAX_KEY_BYTES = 1024
 """The longest key, in bytes of UTF-8."""
@@ -130,7 +130,7 @@ def parse_copy_source(value: str) -> tuple[Object, str]:
         ) from None
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def bucket_of_host(host: str, suffixes: tuple[str, ...] = ()) -> str | None:
     """The bucket that a Host header names in virtual-host style; None in path style.
 

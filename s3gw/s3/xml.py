@@ -34,7 +34,7 @@ from s3gw.s3.listing import (
     ListVersionsRequest,
     encode_token,
 )
-from s3gw.s3.markup import document, element, escape, optional, url_encode
+from s3gw.s3.markup import document, element, escape, optional, printable, url_encode
 
 Encode = Callable[[str], str]
 OwnerOf = Callable[[str], Owner]
@@ -48,8 +48,8 @@ def error(error: S3Error, resource: str = "", request_id: str = "", host_id: str
     return document(
         "Error",
         element("Code", error.code),
-        element("Message", error.message),
-        *(element(name, value) for name, value in error.fields.items()),
+        element("Message", printable(error.message)),
+        *(element(name, printable(value)) for name, value in error.fields.items()),
         optional("Resource", resource),
         element("RequestId", request_id),
         optional("HostId", host_id),

@@ -16,7 +16,7 @@ chunk                be of a blob that exists, one for each number below the blo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import groupby
 from typing import TypeVar
 
@@ -44,20 +44,25 @@ T = TypeVar("T")
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """Something that is not as it must be. ``row`` is in words, as `keys.row_name` has it."""
+    """Something that is not as it must be. ``row`` is in words, as `keys.row_name` has it; ``at`` is its key, or what
+    the keys of the rows start with if it is about several."""
 
     row: str
     what: str
+    at: bytes = b""
 
 
-def faults(engine: Engine) -> Iterator[Fault]:
-    """Read every row of a database and tell what is wrong. Nothing may be written meanwhile."""
-    return _Inspection(engine).run()
+def faults(engine: Engine, seen: Callable[[], object] = lambda: None) -> Iterator[Fault]:
+    """Read every row of a database and tell what is wrong. Nothing may be written meanwhile.
+
+    :param seen: called for each row that was read."""
+    return _Inspection(engine, seen).run()
 
 
 class _Inspection:
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, seen: Callable[[], object]) -> None:
         self._engine = engine
+        self._seen = seen
         self._found: list[Fault] = []
         self._references: Counter[bytes] = Counter()
         self._needed: dict[bytes, int] = {}
@@ -70,11 +75,12 @@ class _Inspection:
             self._found.clear()
 
     def _fault(self, row: bytes, what: str) -> None:
-        self._found.append(Fault(keys.row_name(row), what))
+        self._found.append(Fault(keys.row_name(row), what, row))
 
     def _rows(self, prefix: bytes, family: str = RECORDS) -> Iterator[tuple[bytes, bytes]]:
         walk = Walk(self._engine, prefix, family)
         while (found := walk.next()) is not None:
+            self._seen()
             yield found
 
     def _records(self, codec: Codec[T], prefix: bytes) -> Iterator[tuple[bytes, T]]:

@@ -55,7 +55,7 @@ from s3gw.store.keys import (
     upload_row,
     uploads_of,
 )
-from s3gw.store.records import BLOB, BUCKET, OBJECT, PART, UPLOAD, BlobRecord, Codec, seal_inline
+from s3gw.store.records import BLOB, BUCKET, DOOMED, OBJECT, PART, UPLOAD, BlobRecord, Codec, seal_inline
 from s3gw.store.scan import Walk
 
 T = TypeVar("T")
@@ -69,13 +69,18 @@ Changes = dict[bytes, tuple[BlobRecord, BlobRecord]]
 
 
 class Ledger:
-    """The rows as the mutations so far leave them, and the batch that makes them so."""
+    """The rows as the mutations so far leave them, and the batch that makes them so.
+
+    :ivar replaced: bytes of inline bodies that were overwritten or deleted, that of row ``last_replaced`` the last.
+    """
 
     def __init__(self, engine: Engine, write: Callable[[Batch], None]) -> None:
         self._engine = engine
         self._write = write
         self._rows: dict[bytes, Any] = {}
         self.batch = engine.batch()
+        self.replaced = 0
+        self.last_replaced = b""
 
     def load(self, rows: Iterable[bytes]) -> None:
         """Read these rows, all at once, unless they are known."""
@@ -100,6 +105,16 @@ class Ledger:
     def delete(self, row: bytes) -> None:
         self._rows[row] = None
         self.batch.delete(row)
+
+    def delete_inline(self, body: bytes, previous: ObjectInfo) -> None:
+        """Delete the inline body of ``previous``."""
+        self.batch.delete_inline(body)
+        self.note_replaced(body, previous)
+
+    def note_replaced(self, body: bytes, previous: ObjectInfo) -> None:
+        """The inline body of ``previous`` is no longer in row ``body``."""
+        self.replaced += previous.size
+        self.last_replaced = body
 
     def settle(self) -> None:
         """Write what was batched, so that scans see it."""
@@ -134,7 +149,7 @@ class Ledger:
         self.load(unreferenced_row(blob) if blob in fresh else references_row(blob) for blob in difference)
         for blob, by in difference.items():
             before = self.get(BLOB, unreferenced_row(blob) if blob in fresh else references_row(blob))
-            if before is not None:
+            if before is not None and before.references != DOOMED:
                 changes[blob] = before, BlobRecord(before.chunks, max(0, before.references + by))
             elif blob in fresh:
                 raise InternalError("A part of the body is no longer there.")
@@ -156,10 +171,10 @@ class Ledger:
                 retired.append(blob)
         return tuple(retired)
 
-    def require_bucket(self, bucket: str) -> BucketInfo:
-        """:raises NoSuchBucket:"""
+    def require_bucket(self, bucket: str, created: int | None) -> BucketInfo:
+        """:raises NoSuchBucket: also when it is another than the one created then."""
         found = self.get(BUCKET, bucket_row(bucket))
-        if found is None:
+        if found is None or created not in (None, found.created):
             raise NoSuchBucket(BucketName=bucket)
         return found
 
@@ -183,7 +198,7 @@ def create_bucket(ledger: Ledger, it: CreateBucket) -> Committed:
 
 
 def delete_bucket(ledger: Ledger, it: DeleteBucket) -> Committed:
-    ledger.require_bucket(it.bucket)
+    ledger.require_bucket(it.bucket, it.bucket_created)
     ledger.settle()
     if not ledger.is_empty(objects_of(it.bucket)):
         raise BucketNotEmpty(BucketName=it.bucket)
@@ -197,7 +212,7 @@ def delete_bucket(ledger: Ledger, it: DeleteBucket) -> Committed:
 
 
 def configure_bucket(ledger: Ledger, it: ConfigureBucket) -> Committed:
-    found = ledger.require_bucket(it.bucket)
+    found = ledger.require_bucket(it.bucket, it.bucket_created)
     documents = {name: document for name, document in found.documents.items() if name != it.name}
     if it.document is not None:
         documents[it.name] = it.document
@@ -208,7 +223,7 @@ def configure_bucket(ledger: Ledger, it: ConfigureBucket) -> Committed:
 
 def put_object(ledger: Ledger, it: PutObject) -> Committed:
     _require_name(it.key)
-    ledger.require_bucket(it.bucket)
+    ledger.require_bucket(it.bucket, it.bucket_created)
     previous = _previous(ledger, it)
     require(it.condition, it.key, previous)
     changes = ledger.refer(it.info.extents, previous.extents if previous else (), it.staged)
@@ -216,11 +231,13 @@ def put_object(ledger: Ledger, it: PutObject) -> Committed:
     if it.info.inline:
         body = inline_row(it.bucket, it.key)
         ledger.batch.put_inline(body, seal_inline(body, it.body, it.info.inline))
+        if previous is not None and previous.inline:
+            ledger.note_replaced(body, previous)
     return Committed(_told(previous), ledger.apply(changes))
 
 
 def delete_object(ledger: Ledger, it: DeleteObject) -> Committed:
-    ledger.require_bucket(it.bucket)
+    ledger.require_bucket(it.bucket, it.bucket_created)
     previous = _previous(ledger, it)
     require(it.condition, it.key, previous)
     if previous is None:
@@ -228,12 +245,12 @@ def delete_object(ledger: Ledger, it: DeleteObject) -> Committed:
     changes = ledger.refer((), previous.extents)
     ledger.delete(object_row(it.bucket, it.key))
     if previous.inline:
-        ledger.batch.delete_inline(inline_row(it.bucket, it.key))
+        ledger.delete_inline(inline_row(it.bucket, it.key), previous)
     return Committed(_told(previous), ledger.apply(changes))
 
 
 def tag_object(ledger: Ledger, it: TagObject) -> Committed:
-    ledger.require_bucket(it.bucket)
+    ledger.require_bucket(it.bucket, it.bucket_created)
     row = object_row(it.bucket, it.key)
     previous = ledger.get(OBJECT, row)
     if previous is None:
@@ -244,7 +261,7 @@ def tag_object(ledger: Ledger, it: TagObject) -> Committed:
 
 def create_upload(ledger: Ledger, it: CreateUpload) -> Committed:
     _require_name(it.info.key)
-    ledger.require_bucket(it.info.bucket)
+    ledger.require_bucket(it.info.bucket, it.bucket_created)
     ledger.put(UPLOAD, upload_row(it.info.bucket, it.info.key, it.info.upload), it.info)
     return Committed()
 
@@ -259,7 +276,7 @@ def put_part(ledger: Ledger, it: PutPart) -> Committed:
 
 
 def complete_upload(ledger: Ledger, it: CompleteUpload) -> Committed:
-    ledger.require_bucket(it.bucket)
+    ledger.require_bucket(it.bucket, it.bucket_created)
     ledger.require_upload(it.bucket, it.key, it.upload)
     previous = ledger.get(OBJECT, object_row(it.bucket, it.key))
     require(it.condition, it.key, previous)
@@ -310,7 +327,7 @@ def _require_name(name: str) -> None:
 def _replace(ledger: Ledger, bucket: str, key: str, previous: ObjectInfo | None, info: ObjectInfo) -> None:
     ledger.put(OBJECT, object_row(bucket, key), info)
     if previous is not None and previous.inline and not info.inline:
-        ledger.batch.delete_inline(inline_row(bucket, key))
+        ledger.delete_inline(inline_row(bucket, key), previous)
 
 
 def _extents(parts: Iterable[PartInfo]) -> Iterator[Extent]:

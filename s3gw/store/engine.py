@@ -13,14 +13,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from threading import Thread
 from time import perf_counter
 from typing import Literal, Protocol
 from weakref import WeakSet
 
-from rocksdict import Cache, ColumnFamily, Rdict, RdictIter, ReadOptions, WriteBatch, WriteOptions
+from rocksdict import (
+    BottommostLevelCompaction,
+    Cache,
+    Checkpoint,
+    ColumnFamily,
+    CompactOptions,
+    Rdict,
+    RdictIter,
+    ReadOptions,
+    WriteBatch,
+    WriteOptions,
+)
 
+from s3gw.store.figures import figures, unflushed
 from s3gw.store.interface import CorruptChunk, StoreFailed, StoreFull, StoreStalled
-from s3gw.store.options import CHUNKS, INLINE, MIB, RECORDS, body_options, database_options
+from s3gw.store.options import CHUNKS, FAMILIES, INLINE, MIB, RECORDS, body_options, database_options
 
 Durability = Literal["commit", "os", "memory"]
 
@@ -32,26 +45,13 @@ ROOM_CHECK_BYTES = 16 * MIB
 
 CLOSED = "the store is closed"
 
-FIGURES = {
-    "rocksdb.estimate-live-data-size": "live_data_bytes",
-    "rocksdb.total-sst-files-size": "sst_bytes",
-    "rocksdb.total-blob-file-size": "blob_bytes",
-    "rocksdb.live-blob-file-garbage-size": "blob_garbage_bytes",
-    "rocksdb.cur-size-all-mem-tables": "memtable_bytes",
-    "rocksdb.estimate-pending-compaction-bytes": "pending_compaction_bytes",
-    "rocksdb.num-files-at-level0": "level0_files",
-    "rocksdb.estimate-num-keys": "estimated_rows",
-}
-"""Properties of RocksDB that are summed over the column families, and what we call them."""
+CUT_OFF_SECONDS = 1.0
+"""How long `Engine.close` waits for a merge."""
 
-SHARED_FIGURES = {
-    "rocksdb.num-running-compactions": "running_compactions",
-    "rocksdb.num-running-flushes": "running_flushes",
-    "rocksdb.background-errors": "background_errors",
-    "rocksdb.block-cache-usage": "block_cache_bytes",
-    "rocksdb.is-write-stopped": "write_stopped",
-}
-"""Properties that are the same for every column family."""
+BACKGROUND_ERRORS = "rocksdb.background-errors"
+
+CHECKPOINT_FLUSHES = 2
+"""Rounds of flushes before a checkpoint: each has to flush what came in during the one before it."""
 
 
 class Batch:
@@ -92,10 +92,6 @@ class Batch:
     def delete_chunk(self, row: bytes) -> None:
         self._rows.delete(row, self._engine.handle(CHUNKS))
 
-    def delete_chunks(self, low: bytes, high: bytes) -> None:
-        """Delete the chunks from row ``low`` up to, not including, ``high``."""
-        self._rows.delete_range(low, high, self._engine.handle(CHUNKS))
-
     def take(self) -> WriteBatch:
         """The rows, to be written; the batch is empty again."""
         rows, self._rows, self.nbytes = self._rows, WriteBatch(raw_mode=True), 0
@@ -113,7 +109,10 @@ class Engine:
     """An open database.
 
     :param reserve_bytes: room on disk that is kept for deletes and compaction: with less, `make_room` raises.
+    :param verify: whether RocksDB checks the blocks that records are in, as it should when one is taken for absent that
+        is in a bad block. Who looks for damage wants the rows that are still good, and each proves itself.
     :ivar walks: whatever holds an iterator, to be added by whoever does.
+    :ivar logs: whether there is a log.
     """
 
     def __init__(
@@ -125,6 +124,7 @@ class Engine:
         create: bool,
         reserve_bytes: int,
         observe: Observe | None,
+        verify: bool = True,
     ) -> None:
         cache = Cache(cache_bytes)
         self._path = path
@@ -133,16 +133,19 @@ class Engine:
         self._observe = observe
         self._failure: str | None = None
         self._unchecked = ROOM_CHECK_BYTES
-        self._options = WriteOptions()
-        self._options.no_slowdown = True
-        self._options.disable_wal = durability == "memory"  # type: ignore[assignment, method-assign]  # a property
+        self.logs = durability != "memory"
+        self._options = _write_options(logged=self.logs)
+        self._unlogged_options = _write_options(logged=False)
+        self._merge_options = CompactOptions()
+        self._merge_options.set_exclusive_manual_compaction(False)
         # Bodies prove themselves, and would only drive the records out of the cache.
         self._body_options = ReadOptions()
         self._body_options.set_verify_checksums(False)
         self._body_options.fill_cache(False)  # type: ignore[call-arg]  # it takes what every setter takes
+        self._record_options = None if verify else self._body_options
         self._records = Rdict(
             path,
-            database_options(cache, create=create, wal=durability != "memory"),
+            database_options(cache, create=create, wal=self.logs),
             column_families={INLINE: body_options(cache), CHUNKS: body_options(cache)},
         )
         self._inline = self._records.get_column_family(INLINE)
@@ -180,7 +183,7 @@ class Engine:
 
     def records(self, rows: list[bytes]) -> list[bytes | None]:
         """The values of record rows. :raises StoreFailed: :raises CorruptChunk:"""
-        return self._get(self._records, rows, None)
+        return self._get(self._records, rows, self._record_options)
 
     def inline(self, rows: list[bytes]) -> list[bytes | None]:
         """The values of rows of inline bodies, not verified. :raises: as `records`"""
@@ -207,6 +210,8 @@ class Engine:
         if not self._open:
             raise StoreFailed(CLOSED)
         options = ReadOptions()
+        options.set_verify_checksums(family == RECORDS and self._record_options is None)
+        options.fill_cache(family == RECORDS)  # type: ignore[call-arg]  # it takes what every setter takes
         options.set_iterate_upper_bound(high)
         if limit:
             options.set_max_skippable_internal_keys(limit)
@@ -230,30 +235,37 @@ class Engine:
         return False
 
     def make_room(self, nbytes: int) -> None:
-        """Announce the writing of ``nbytes``. :raises StoreFull: if the disk has no room for more than deletes."""
+        """Announce the writing of ``nbytes``. :raises StoreFull: if the disk has no room for more than deletes.
+
+        What the memtables hold needs room too, when they are flushed: the reserve is what is left after that.
+        """
         self._unchecked += nbytes
         if self._unchecked < ROOM_CHECK_BYTES:
             return
-        figures = os.statvfs(self._path)
-        if figures.f_bavail * figures.f_frsize < self._reserve:
+        disk = os.statvfs(self._path)
+        if disk.f_bavail * disk.f_frsize < self._reserve + unflushed(self._families):
             raise StoreFull("less than the reserve of %d bytes is left on the disk of %s" % (self._reserve, self._path))
         self._unchecked = nbytes
 
-    def write(self, batch: Batch, op: str = "write") -> None:
+    def write(self, batch: Batch, op: str = "write", *, logged: bool = True) -> None:
         """Write a batch, at once and whole or not at all; durable after the next `sync`. The batch is then empty.
 
+        :param logged: whether through the log. What is not is durable after the next `flush` of its column families.
         :raises StoreStalled: :raises StoreFull: :raises StoreFailed:
         """
         self.check()
         nbytes = batch.nbytes
         start = perf_counter()
         try:
-            self._records.write(batch.take(), self._options)
+            self._records.write(batch.take(), self._options if logged else self._unlogged_options)
         except Exception as error:
             self._note(op, 0, start, failed=True)
             meaning = _meaning(error)
             if not isinstance(meaning, StoreStalled):
                 self._failure = str(error)
+            if isinstance(meaning, CorruptChunk):
+                # Of something that RocksDB met in the background, not of a row that somebody reads: the batch is lost.
+                meaning = StoreFailed(str(error))
             raise meaning from error
         self._note(op, nbytes, start)
 
@@ -274,6 +286,49 @@ class Engine:
             raise StoreFailed(self._failure) from error
         self._note("other", 0, start)
 
+    def flush(self, family: str) -> None:
+        """Bring a column family from memory to disk, durably. :raises StoreFull: :raises StoreFailed:"""
+        self._aside(self._families[family].flush)
+
+    def merge(self, family: str, row: bytes) -> None:
+        """Merge the tables of a column family that span ``row``, level by level: those that were written last, and with
+        them what they replace. May take seconds. :raises StoreFull: :raises StoreFailed:"""
+        self._aside(lambda: self._families[family].compact_range(row, row, self._merge_options))
+
+    def compact(self, family: str) -> None:
+        """Rewrite all of a column family, without what was deleted. :raises StoreFull: :raises StoreFailed:"""
+        options = CompactOptions()
+        options.set_bottommost_level_compaction(BottommostLevelCompaction.force_optimized())
+        self._aside(lambda: self._families[family].compact_range(None, None, options))
+        # It does not say itself how it went.
+        if self._records.property_int_value(BACKGROUND_ERRORS):
+            raise StoreFailed(f"compaction failed: the file LOG in {self._path} says why")
+
+    def checkpoint(self, path: str) -> None:
+        """Make a database of everything written so far in the new directory ``path``: hard links, where that is on the
+        same file system, and copies elsewhere.
+
+        This holds the GIL. So no write comes in between what it flushes and what it links: a commit is in it only with
+        the chunks that it names, which did not go through the log. What is in memory is flushed before, as often as
+        may pay, so that it does not take long.
+
+        :raises StoreFull: :raises StoreFailed:
+        """
+        # Without a log, only what flushes all column families at once may flush any.
+        for family in FAMILIES * CHECKPOINT_FLUSHES if self.logs else ():
+            self.flush(family)
+        self._aside(lambda: Checkpoint(self._records).create_checkpoint(path))
+
+    def _aside(self, work: Callable[[], None]) -> None:
+        self.check()
+        start = perf_counter()
+        try:
+            work()
+        except Exception as error:
+            self._note("other", 0, start, failed=True)
+            raise _meaning(error) from error
+        self._note("other", 0, start)
+
     def check(self) -> None:
         """:raises StoreFailed: if a write or sync has failed for good, or the store is closed."""
         if self._failure is not None:
@@ -288,28 +343,25 @@ class Engine:
             self._observe(op, nbytes, perf_counter() - start, failed)
 
     def properties(self) -> dict[str, int]:
-        """Figures by name; see `FIGURES` and `SHARED_FIGURES`."""
-        figures = {
-            ours: sum(family.property_int_value(theirs) or 0 for family in self._families.values())
-            for theirs, ours in FIGURES.items()
-        }
-        figures.update((ours, self._records.property_int_value(theirs) or 0) for theirs, ours in SHARED_FIGURES.items())
-        return figures
+        """Figures by name; see `figures.figures`."""
+        return figures(self._families)
 
-    def close(self) -> None:
+    def close(self, thread: Thread | None = None) -> None:
         """Flush, so that the next open has no log to replay, and close. Without a log, closing flushes all at once.
 
+        :param thread: one that still flushes or merges, and ends then.
         :raises StoreFailed: if that could not be; the database is closed nevertheless.
         """
         if not self._open:
             return
         failure = self._failure
         try:
-            if failure is None and self._durability != "memory":
+            if failure is None and self.logs:
                 for family in self._families.values():
                     family.flush()
         except Exception as error:
             failure = str(error)
+        cut = thread is not None and self._cut_off(thread)
         self._failure = CLOSED
         self._open = False
         self._handles.clear()
@@ -320,9 +372,26 @@ class Engine:
             try:
                 family.close()
             except Exception as error:
-                failure = failure or str(error)
+                # After all background work was ended it cannot flush once more, says so, and closes.
+                failure = failure or (None if cut else str(error))
         if failure is not None:
             raise StoreFailed(failure)
+
+    def _cut_off(self, thread: Thread) -> bool:
+        """Wait for a thread to end, not for the merge that it may be in. :return: whether it was in one."""
+        thread.join(CUT_OFF_SECONDS)
+        cut = thread.is_alive()
+        if cut:
+            self._records.cancel_all_background(True)
+            thread.join()
+        return cut
+
+
+def _write_options(*, logged: bool) -> WriteOptions:
+    options = WriteOptions()
+    options.no_slowdown = True
+    options.disable_wal = not logged  # type: ignore[assignment, method-assign]  # a property
+    return options
 
 
 def _meaning(error: Exception) -> Exception:

@@ -89,6 +89,10 @@ Condition = WriteCondition
 ALWAYS = UNCONDITIONAL
 
 
+# ``bucket_created``, where a mutation has it, is when the bucket that is meant was created: in another one of the same
+# name, made since by whomever, the mutation is NoSuchBucket. None for whichever bucket has the name.
+
+
 class CreateBucket(msgspec.Struct, frozen=True):
     """:raises BucketAlreadyOwnedByYou: it exists and has the same owner.
     :raises BucketAlreadyExists: it exists and has another."""
@@ -102,6 +106,7 @@ class DeleteBucket(msgspec.Struct, frozen=True):
     :raises NoSuchBucket: :raises BucketNotEmpty: when it has an object."""
 
     bucket: str
+    bucket_created: int | None = None
 
 
 class ConfigureBucket(msgspec.Struct, frozen=True):
@@ -110,6 +115,7 @@ class ConfigureBucket(msgspec.Struct, frozen=True):
     bucket: str
     name: str
     document: bytes | None
+    bucket_created: int | None = None
 
 
 class PutObject(msgspec.Struct, frozen=True):
@@ -128,6 +134,7 @@ class PutObject(msgspec.Struct, frozen=True):
     body: bytes = b""
     staged: tuple[bytes, ...] = ()
     condition: Condition = ALWAYS
+    bucket_created: int | None = None
 
 
 class DeleteObject(msgspec.Struct, frozen=True):
@@ -138,6 +145,7 @@ class DeleteObject(msgspec.Struct, frozen=True):
     bucket: str
     key: str
     condition: Condition = ALWAYS
+    bucket_created: int | None = None
 
 
 class TagObject(msgspec.Struct, frozen=True):
@@ -146,12 +154,14 @@ class TagObject(msgspec.Struct, frozen=True):
     bucket: str
     key: str
     tags: tuple[tuple[str, str], ...]
+    bucket_created: int | None = None
 
 
 class CreateUpload(msgspec.Struct, frozen=True):
     """:raises NoSuchBucket:"""
 
     info: UploadInfo
+    bucket_created: int | None = None
 
 
 class PutPart(msgspec.Struct, frozen=True):
@@ -182,6 +192,7 @@ class CompleteUpload(msgspec.Struct, frozen=True):
     info: ObjectInfo
     parts: tuple[PartInfo, ...]
     condition: Condition = ALWAYS
+    bucket_created: int | None = None
 
 
 class AbortUpload(msgspec.Struct, frozen=True):
@@ -270,7 +281,9 @@ class IObjectStore(Interface):
         """Every bucket, by name."""
 
     def list_objects(bucket: str, query: ListQuery) -> ListPage:
-        """One page. A bucket that does not exist has no objects."""
+        """One page. A bucket that does not exist has no objects.
+
+        Of each object it has what a listing shows: size, modified, etag, checksum and owner."""
 
     def list_uploads(bucket: str, query: UploadQuery) -> UploadPage:
         """One page of the uploads in progress."""
@@ -292,6 +305,15 @@ class IObjectStore(Interface):
         Chunk 0 comes first. After an error the same call may be made again.
 
         :raises StoreFull: :raises StoreStalled: :raises StoreFailed:"""
+
+    def unsettled(blobs: Sequence[bytes]) -> bool:
+        """Whether `settle` has anything to do for these blobs. Never blocks; any thread."""
+
+    def settle(blobs: Sequence[bytes]) -> None:
+        """Make what was staged of these blobs ready to be committed. Takes as long as the sync of many bytes.
+
+        `commit` does so itself for the blobs that its mutations stage, and all its mutations wait for it: call this
+        before, in another thread, for those that are `unsettled`. :raises StoreFull: :raises StoreFailed:"""
 
     def commit(mutations: Sequence[Mutation]) -> list[Outcome]:
         """Do the mutations in order, each as if alone, each wholly or not at all, and return when they are durable.

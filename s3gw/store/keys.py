@@ -78,6 +78,11 @@ def parts_of(upload: str) -> bytes:
     return f"P\0{upload}\0".encode()
 
 
+def upload_of(row: bytes) -> str:
+    """The upload id in the row of a part."""
+    return row[len(PARTS) : -3].decode()
+
+
 def references_row(blob: bytes) -> bytes:
     return REFERENCES + blob
 

@@ -57,10 +57,11 @@ def _check(path: str, create: bool) -> None:
     elif not create:
         raise StoreUnusable(f"{path} holds no store")
     else:
-        _mark(path)
+        mark(path)
 
 
-def _mark(path: str) -> None:
+def mark(path: str) -> None:
+    """Make a directory one of ours, durably."""
     unfinished = os.path.join(path, _UNFINISHED)
     with open(unfinished, "w", encoding="utf-8") as marker:
         marker.write(f"{_TEXT}{FORMAT}\n")

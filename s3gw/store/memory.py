@@ -54,6 +54,7 @@ from s3gw.store.interface import (
     TagObject,
     UploadQuery,
 )
+from s3gw.store.records import listed
 
 T = TypeVar("T")
 
@@ -137,7 +138,7 @@ class MemoryStore:
 
     def list_objects(self, bucket: str, query: ListQuery) -> ListPage:
         with self._lock:
-            cursor = SortedCursor(self._objects.get(bucket, {}).items())
+            cursor = SortedCursor((key, listed(info)) for key, info in self._objects.get(bucket, {}).items())
         return ListPage(*list_page(cursor, query.prefix, query.delimiter, query.after, query.limit))
 
     def list_uploads(self, bucket: str, query: UploadQuery) -> UploadPage:
@@ -180,6 +181,12 @@ class MemoryStore:
             if number == 0:
                 self._loose.add(blob)
             self._blobs.setdefault(blob, {}).update(enumerate(map(bytes, chunks), number))
+
+    def unsettled(self, blobs: Sequence[bytes]) -> bool:
+        return False
+
+    def settle(self, blobs: Sequence[bytes]) -> None:
+        pass
 
     def commit(self, mutations: Sequence[Mutation]) -> list[Outcome]:
         self._require_health()
@@ -246,8 +253,8 @@ class MemoryStore:
         self._loose.update(retired)
         return retired
 
-    def _require_bucket(self, bucket: str) -> BucketInfo:
-        if bucket not in self._buckets:
+    def _require_bucket(self, bucket: str, created: int | None) -> BucketInfo:
+        if bucket not in self._buckets or created not in (None, self._buckets[bucket].created):
             raise NoSuchBucket(BucketName=bucket)
         return self._buckets[bucket]
 
@@ -266,7 +273,7 @@ class MemoryStore:
         return Committed()
 
     def _delete_bucket(self, it: DeleteBucket) -> Committed:
-        self._require_bucket(it.bucket)
+        self._require_bucket(it.bucket, it.bucket_created)
         if self._objects[it.bucket]:
             raise BucketNotEmpty(BucketName=it.bucket)
         del self._buckets[it.bucket], self._objects[it.bucket]
@@ -276,7 +283,7 @@ class MemoryStore:
         return Committed(retired=self._settle((), lost))
 
     def _configure_bucket(self, it: ConfigureBucket) -> Committed:
-        found = self._require_bucket(it.bucket)
+        found = self._require_bucket(it.bucket, it.bucket_created)
         documents = dict(found.documents)
         documents.pop(it.name, None)
         if it.document is not None:
@@ -286,7 +293,7 @@ class MemoryStore:
 
     def _put_object(self, it: PutObject) -> Committed:
         _require_name(it.key)
-        self._require_bucket(it.bucket)
+        self._require_bucket(it.bucket, it.bucket_created)
         previous = self.peek(it.bucket, it.key)
         require(it.condition, it.key, previous)
         self._require_blobs(it.info.extents, it.staged)
@@ -297,7 +304,7 @@ class MemoryStore:
         return Committed(previous, self._settle(it.info.extents, previous.extents if previous else ()))
 
     def _delete_object(self, it: DeleteObject) -> Committed:
-        self._require_bucket(it.bucket)
+        self._require_bucket(it.bucket, it.bucket_created)
         previous = self.peek(it.bucket, it.key)
         require(it.condition, it.key, previous)
         if previous is None:
@@ -307,7 +314,7 @@ class MemoryStore:
         return Committed(previous, self._settle((), previous.extents))
 
     def _tag_object(self, it: TagObject) -> Committed:
-        self._require_bucket(it.bucket)
+        self._require_bucket(it.bucket, it.bucket_created)
         previous = self.peek(it.bucket, it.key)
         if previous is None:
             raise NoSuchKey(Key=it.key)
@@ -316,7 +323,7 @@ class MemoryStore:
 
     def _create_upload(self, it: CreateUpload) -> Committed:
         _require_name(it.info.key)
-        self._require_bucket(it.info.bucket)
+        self._require_bucket(it.info.bucket, it.bucket_created)
         self._uploads[it.info.bucket, it.info.key, it.info.upload] = it.info
         return Committed()
 
@@ -329,7 +336,7 @@ class MemoryStore:
         return Committed(retired=self._settle(it.part.extents, replaced.extents if replaced else ()))
 
     def _complete_upload(self, it: CompleteUpload) -> Committed:
-        self._require_bucket(it.bucket)
+        self._require_bucket(it.bucket, it.bucket_created)
         self._require_upload(it.bucket, it.key, it.upload)
         previous = self.peek(it.bucket, it.key)
         require(it.condition, it.key, previous)

@@ -19,7 +19,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from awscrt.checksums import crc32c
 
-from s3gw.model import BucketInfo, ObjectInfo, PartInfo, UploadInfo
+from s3gw.model import BucketInfo, Checksum, ObjectInfo, PartInfo, UploadInfo
 from s3gw.store.interface import CorruptChunk, StaleBody
 from s3gw.store.keys import BLOB_BYTES, row_name
 
@@ -58,17 +58,44 @@ class Codec(Generic[T]):
             raise CorruptChunk(row_name(row))
         try:
             return self._decode(memoryview(payload)[1:])
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise CorruptChunk(row_name(row)) from error
 
 
 class BlobRecord(msgspec.Struct, frozen=True, array_like=True):
-    """What is known of a blob: how many chunks it has, and how many extents of objects and parts name it."""
+    """What is known of a blob: how many chunks it has, and how many extents of objects and parts name it (or
+    `DOOMED`)."""
 
     chunks: int
     references: int = 0
 
 
+DOOMED = -1
+"""References of a blob whose chunks are being deleted."""
+
+
+class _Listed(msgspec.Struct, frozen=True, array_like=True):
+    """`ObjectInfo`, of which only what a listing shows is made into values."""
+
+    size: int
+    modified: int
+    etag: str
+    inline: msgspec.Raw = msgspec.Raw()
+    extents: msgspec.Raw = msgspec.Raw()
+    headers: msgspec.Raw = msgspec.Raw()
+    metadata: msgspec.Raw = msgspec.Raw()
+    checksum: Checksum | None = None
+    parts: msgspec.Raw = msgspec.Raw()
+    tags: msgspec.Raw = msgspec.Raw()
+    owner: str = ""
+
+
+def listed(info: ObjectInfo | _Listed) -> ObjectInfo:
+    """An object as a listing shows it. One of ten thousand parts has a record of 400 kB: a page holds a thousand."""
+    return ObjectInfo(info.size, info.modified, info.etag, checksum=info.checksum, owner=info.owner)
+
+
+LISTED = Codec(_Listed)
 BUCKET = Codec(BucketInfo)
 OBJECT = Codec(ObjectInfo)
 UPLOAD = Codec(UploadInfo)

@@ -22,6 +22,7 @@ from s3gw.model import (
 )
 from s3gw.s3.listing import list_page
 from s3gw.store.check import Fault, faults
+from s3gw.store.checkpoint import ICheckpointStore, take_checkpoint
 from s3gw.store.commit import STEPS, Ledger
 from s3gw.store.engine import Batch, Durability, Engine, Observe
 from s3gw.store.interface import (
@@ -50,31 +51,23 @@ from s3gw.store.keys import (
     CHUNKS,
     INLINE_BODIES,
     MAX_PART,
-    UNREFERENCED,
-    after_prefix,
     bucket_row,
     chunk_row,
-    chunks_of,
     inline_row,
     object_row,
     objects_of,
     part_row,
     parts_of,
-    references_row,
-    unreferenced_row,
     upload_row,
     uploads_of,
 )
+from s3gw.store.logs import inspect_logs
 from s3gw.store.marker import claim
 from s3gw.store.options import MIB
-from s3gw.store.records import BLOB, BUCKET, OBJECT, PART, UPLOAD, BlobRecord, open_chunk, open_inline, seal_chunk
+from s3gw.store.reclaim import Rounds, delete_blobs, unreferenced
+from s3gw.store.records import BUCKET, OBJECT, PART, UPLOAD, open_chunk, open_inline
 from s3gw.store.scan import ObjectCursor, UploadCursor, Walk
-
-WRITE_BYTES = 1 * MIB
-"""A write of about so many bytes is the longest: it holds the GIL."""
-
-WRITE_ROWS = 4096
-"""And so is one of about so many deletions."""
+from s3gw.store.staging import WRITE_BYTES, Staging
 
 RESERVE_BYTES = 256 * MIB
 """Room on disk that is kept for deletes and compaction, unless told otherwise."""
@@ -83,16 +76,20 @@ GROWING = (CreateBucket, ConfigureBucket, PutObject, TagObject, CreateUpload, Pu
 """Mutations that are refused when there is no room; the others free some, or free what was staged."""
 
 
-@implementer(IObjectStore)
+@implementer(IObjectStore, ICheckpointStore)
 class RocksStore:
     """The store over RocksDB. See `IObjectStore`, and `keys` for the rows.
 
     :ivar swept: blobs that a crash, or a close before they were freed, had left behind and opening removed.
+    :ivar damage: what opening found damaged, and went on in spite of; in words, for the log.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, damage: Sequence[str] = ()) -> None:
         self._engine = engine
+        self.damage = list(damage)
         self._references = Lock()
+        self._staging = Staging(engine)
+        self._rounds = Rounds(engine)
         self.swept = self._sweep()
 
     @classmethod
@@ -117,6 +114,7 @@ class RocksStore:
         :raises StoreUnusable: in one line, why not.
         """
         with claim(path, create=create):
+            damage = inspect_logs(path)
             engine = Engine(
                 path,
                 durability=durability,
@@ -125,7 +123,7 @@ class RocksStore:
                 reserve_bytes=reserve_bytes,
                 observe=observe,
             )
-        return cls(engine)
+        return cls(engine, damage)
 
     def peek(self, bucket: str, key: str) -> ObjectInfo | Unknown | None:
         """:raises CorruptChunk:"""
@@ -209,50 +207,39 @@ class RocksStore:
         return time.time_ns().to_bytes(8, "big") + os.urandom(8)
 
     def stage(self, blob: bytes, number: int, chunks: Sequence[bytes]) -> None:
-        self._engine.make_room(sum(map(len, chunks)))
-        batch = self._engine.batch()
-        mark = unreferenced_row(blob)
-        end = number + len(chunks)
-        for chunk in chunks:
-            row = chunk_row(blob, number)
-            batch.put_chunk(row, seal_chunk(row, chunk))
-            number += 1
-            if batch.nbytes >= WRITE_BYTES or number == end:
-                # The mark is written with the chunks that it counts: what is staged is never without it.
-                batch.put(mark, BLOB.encode(mark, BlobRecord(number)))
-                self._engine.write(batch, "put")
+        self._staging.stage(blob, number, chunks)
+
+    def unsettled(self, blobs: Sequence[bytes]) -> bool:
+        return self._staging.unsettled(blobs)
+
+    def settle(self, blobs: Sequence[bytes]) -> None:
+        self._staging.settle(blobs)
 
     def commit(self, mutations: Sequence[Mutation]) -> list[Outcome]:
+        # Nothing to do for who has settled before, as one should: here others wait for it.
+        self._staging.settle(blob for it in mutations if isinstance(it, PutObject | PutPart) for blob in it.staged)
         run = _Commit(self._engine)
         with self._references:
             written = run.write(mutations)
         if written:
             self._engine.sync()
+        if run.ledger.replaced:
+            self._rounds.replaced(run.ledger.last_replaced, run.ledger.replaced)
         return run.results
 
     def free(self, blobs: Sequence[bytes]) -> None:
-        rows = [unreferenced_row(blob) for blob in blobs]
-        with self._references:
-            marks = self._engine.records(rows)
-            uses = self._engine.records([references_row(blob) for blob in blobs])
-            batch = self._engine.batch()
-            for blob, row, mark, use in zip(blobs, rows, marks, uses, strict=True):
-                # One that is in use was named by a commit after its owner had given it up.
-                if mark is None or use is not None:
-                    continue
-                _delete_chunks(batch, blob, BLOB.decode(row, mark).chunks)
-                batch.delete(row)
-                if len(batch) >= WRITE_ROWS:
-                    self._engine.write(batch, "delete")
-            if len(batch):
-                self._engine.write(batch, "delete")
+        self._staging.forget(blobs)
+        self._rounds.freed(delete_blobs(self._engine, self._references, blobs))
 
     def _sweep(self) -> int:
-        walk = Walk(self._engine, UNREFERENCED)
         swept = 0
-        while (found := walk.next()) is not None:
-            self.free([found[0][len(UNREFERENCED) :]])
-            swept += 1
+        try:
+            for blob in unreferenced(self._engine):
+                self.free([blob])
+                swept += 1
+        except CorruptChunk as damage:
+            # What is left unswept takes room; the rest of the database can be read all the same.
+            self.damage.append(f"blobs that nothing refers to are not swept: {damage}")
         return swept
 
     def check(self) -> None:
@@ -262,21 +249,16 @@ class RocksStore:
         """Read every row and tell what is wrong. Nothing may be written meanwhile."""
         return faults(self._engine)
 
+    def checkpoint(self, path: str) -> None:
+        """As `ICheckpointStore.checkpoint`."""
+        take_checkpoint(self._engine, path)
+
     def properties(self) -> dict[str, int]:
         return self._engine.properties()
 
     def close(self) -> None:
-        self._engine.close()
-
-
-def _delete_chunks(batch: Batch, blob: bytes, chunks: int) -> None:
-    if chunks > WRITE_ROWS:
-        # Not for every blob: what a read costs grows with the ranges deleted since the last flush.
-        prefix = chunks_of(blob)
-        batch.delete_chunks(prefix, after_prefix(prefix))
-        return
-    for number in range(chunks):
-        batch.delete_chunk(chunk_row(blob, number))
+        self._rounds.end()
+        self._engine.close(self._rounds.thread)
 
 
 def _each(get: Callable[[list[bytes]], list[bytes | None]], keys: list[bytes]) -> Sequence[bytes | CorruptChunk | None]:
@@ -315,7 +297,7 @@ class _Commit:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._ledger = Ledger(engine, self._write)
+        self.ledger = Ledger(engine, self._write)
         self._written = 0
         self.results: list[Outcome] = []
 
@@ -327,7 +309,7 @@ class _Commit:
             self._engine.make_room(sum(len(it.body) for it in mutations if isinstance(it, PutObject)))
         except StoreFull as error:
             full = error
-        ledger = self._ledger
+        ledger = self.ledger
         ledger.load(row for it in mutations for row in STEPS[type(it)].needs(it))
         try:
             for it in mutations:

@@ -15,7 +15,7 @@ from s3gw.model import ObjectInfo, UploadInfo
 from s3gw.store.engine import Engine
 from s3gw.store.keys import after_prefix
 from s3gw.store.options import RECORDS
-from s3gw.store.records import OBJECT, UPLOAD
+from s3gw.store.records import LISTED, UPLOAD, listed
 
 DESERT_STEP = 4096
 """Deleted rows that one step may pass: about half a millisecond."""
@@ -120,7 +120,7 @@ class Walk:
 
 
 class ObjectCursor:
-    """The objects of a bucket by key, for `list_page`.
+    """The objects of a bucket by key, as a listing shows them, for `list_page`.
 
     :ivar nbytes: of the records read.
     """
@@ -141,7 +141,7 @@ class ObjectCursor:
             return None
         row, value = found
         self.nbytes += len(value)
-        return row[self._skip :].decode(), OBJECT.decode(row, value)
+        return row[self._skip :].decode(), listed(LISTED.decode(row, value))
 
 
 class UploadCursor:

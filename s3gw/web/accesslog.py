@@ -49,4 +49,18 @@ def log_request(request: S3Request, seconds: float) -> None:
     line["in"] = request.bytes_received
     line["out"] = request.bytes_sent
     line["ms"] = round(seconds * 1000, 2)
-    log.info("{line}", line=_encode(line).decode())
+    log.info("{line}", line=_printable(_encode(line).decode()))
+
+
+def _printable(text: str) -> str:
+    """A JSON document with nothing in it that could break its line or disguise it on a terminal.
+
+    JSON itself lets pass what Unicode has beyond ASCII: line separators, and marks that turn the direction of text."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else _escape(each) for each in text)
+
+
+def _escape(character: str) -> str:
+    units = character.encode("utf-16-be")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))

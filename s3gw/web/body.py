@@ -11,7 +11,8 @@ An upload: the channel pushes pieces in and, when a read of the socket has been 
 
 An answer: at most one ``source.read()`` is outstanding, and it is begun while the transport still drains what the one
 before it brought, so a connection holds one window beside the buffer of the transport. A client that keeps up gets wide
-windows, which cost less a byte; one that does not, of whom there may be thousands, is served in narrow ones.
+windows, which cost less a byte; one that does not, of whom there may be thousands, is served in narrow ones, and so is
+everybody while much of `Limits.max_buffered` is in use.
 """
 
 from __future__ import annotations
@@ -238,6 +239,10 @@ class MemorySource:
 class Outlet(Protocol):
     """Where a `BodySender` puts its bytes."""
 
+    @property
+    def crowded(self) -> bool:
+        """Whether memory is short."""
+
     def writeSequence(self, iovec: Iterable[Buffer]) -> None:
         """Hand bytes to the transport, which may pause the sender from within."""
 
@@ -265,7 +270,7 @@ class BodySender:
         :raises Exception: whatever the source raised.
         """
         while self.remaining:
-            pieces = await self._source.read(not self.paused)
+            pieces = await self._source.read(not self.paused and not self._outlet.crowded)
             size = sum(map(len, pieces))
             if not pieces or size > self.remaining:
                 raise EOFError(f"a body ended {self.remaining} bytes off its Content-Length")

@@ -177,7 +177,8 @@ class S3Channel(Connection):
         self._advancing = True
         turn = TURN
         try:
-            while self._queue and self._current is None and not self.ending:
+            # A client that does not read gets no further answers made: they would be held for it without bound.
+            while self._queue and self._current is None and not self.ending and not self._full:
                 if not turn:
                     self.site.clock.callLater(0, self._advance)
                     break
@@ -195,6 +196,12 @@ class S3Channel(Connection):
         if self._current is None and not self._queue and not self.ending:
             self._rest()
 
+    def resumeProducing(self) -> None:
+        """The client has read what was written: on with the requests that waited for that."""
+        super().resumeProducing()
+        if self._queue and self._current is None:
+            self._advance()
+
     def _begin(self, request: S3Request) -> None:
         self._current = request
         self.deadline = NEVER
@@ -207,6 +214,8 @@ class S3Channel(Connection):
             elif not self.admitted and not site.admits(self):
                 request.refusal = SlowDown()
                 request.keep_alive = False
+            elif not site.has_room(request):
+                request.refusal = SlowDown()
         if request.body is NO_BODY and "expect" in request.head.headers:
             self._humour(request)
         request.process()

@@ -41,6 +41,7 @@ class Connection(Protocol):
     :ivar secure: whether it is over TLS.
     :ivar deadline: when `expired` is to be called, in seconds of the site's clock.
     :ivar unread_deadline: when the client must have read what was written, or be cut off.
+    :ivar unsent: bytes that the transport holds since the client does not read; `GatewaySite.buffered` counts them.
     :ivar ending: nothing more will be said; what comes is dropped.
     """
 
@@ -54,6 +55,7 @@ class Connection(Protocol):
         self.unread_deadline = NEVER
         self.ending = False
         self._expire: Callable[[Any], None] = Connection.close
+        self.unsent = 0
         self._full = False  # the transport holds all it wants to
         self._registered = False  # with the transport
         self._producer: IPushProducer | None = None
@@ -97,6 +99,8 @@ class Connection(Protocol):
         self._full = False
         self._direct = self._sendmsg
         self.unread_deadline = NEVER
+        self.site.buffered -= self.unsent
+        self.unsent = 0
         if self._producer is not None:
             self._producer.resumeProducing()
 
@@ -154,7 +158,18 @@ class Connection(Protocol):
                 return
             self._direct = None
             pieces = (memoryview(b"".join(pieces))[sent:],)
-        self.transport.write(b"".join(pieces))
+        data = b"".join(pieces)
+        self.transport.write(data)
+        if self._full and not self.ending:
+            # Memory is set aside for an answer that is sent window by window, but not for wide windows.
+            excess = len(data) if self._producer is None else max(0, len(data) - self.limits.window)
+            self.unsent += excess
+            self.site.buffered += excess
+
+    @property
+    def crowded(self) -> bool:
+        """Whether memory is short."""
+        return self.site.crowded
 
     def close(self) -> None:
         """Close when everything is written, or abort when the client does not read it."""

@@ -85,11 +85,13 @@ class Lane(Generic[Job, Result]):
     def begun(self, jobs: Sequence[Job]) -> None:
         """Called before a batch goes to the pool."""
 
-    def ended(self) -> None:
-        """Called when a batch is back, before anybody hears of it and before the next begins."""
+    def ended(self, error: BaseException | None) -> None:
+        """Called when a batch is back, before anybody hears of it and before the next begins.
+
+        :param error: what failed the whole batch."""
 
     def _done(self, results: Sequence[Result | Exception], batch: list[tuple[Job, Deferred[Result]]]) -> None:
-        settled = self._next()
+        settled = self._next(None)
         for (_, answer), result in zip(batch, results, strict=True):
             if isinstance(result, Exception):
                 answer.errback(result)
@@ -99,16 +101,16 @@ class Lane(Generic[Job, Result]):
             waiting.callback(None)
 
     def _failed(self, failure: Failure, batch: list[tuple[Job, Deferred[Result]]]) -> None:
-        settled = self._next()
+        settled = self._next(failure.value)
         for _, answer in batch:
             answer.errback(failure)
         for waiting in settled:
             waiting.errback(failure)
 
-    def _next(self) -> list[Deferred[None]]:
+    def _next(self, error: BaseException | None) -> list[Deferred[None]]:
         settled, self._settled = self._settled, []
         self.busy = False
-        self.ended()
+        self.ended(error)
         if self._waiting:
             self._start()
         return settled

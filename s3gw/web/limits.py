@@ -15,6 +15,9 @@ class Limits:
 
     :ivar max_connections: connections served at once; one more is answered with 503 SlowDown. Keep it well below the
         limit of open files, since those beyond it hold a file too while they are answered.
+    :ivar max_inflight: requests being served at once, over all connections; one more is answered with 503 SlowDown.
+    :ivar max_buffered: bytes of bodies held in both directions, over all connections, with which no further request
+        that would add to them is served: it is answered with 503 SlowDown.
     :ivar uri: longest request target; beyond it 414.
     :ivar header_section: largest header section, names and values; beyond it 431.
     :ivar headers: header fields in a request; beyond it 431.
@@ -30,6 +33,8 @@ class Limits:
     """
 
     max_connections: int = 4096
+    max_inflight: int = 2048
+    max_buffered: int = 1024 * 1024 * KIB
     uri: int = 16 * KIB
     header_section: int = 64 * KIB
     headers: int = 200

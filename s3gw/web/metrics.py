@@ -16,9 +16,12 @@ Families (all are present, with every label value, from the start):
 | ``s3gw_responses_total{status}``                  | answers by class: 2xx, 3xx, 4xx, 5xx, cut                    |
 | ``s3gw_corruptions_total``                        | requests that met stored bytes that are not what was written |
 | ``s3gw_open_connections``                         | client connections                                           |
+| ``s3gw_buffered_bytes``                           | bytes of bodies held for slow clients, about                 |
 | ``s3gw_cache_hits_total`` and ``_misses_total``   | body rows found in, or missing from, the cache of hot bodies |
 | ``s3gw_cache_bytes``                              | what that cache holds                                        |
 | ``s3gw_uploads_expired_total``                    | abandoned uploads that were aborted                          |
+| ``s3gw_last_checkpoint_timestamp_seconds``        | when the last checkpoint was made; 0: not since the start    |
+| ``s3gw_checkpoint_errors_total``                  | checkpoints that failed                                      |
 | ``s3gw_store_property{name}``                     | figures of the database, by name                             |
 
 The figures of a request are plain numbers here, made into families when somebody asks: the library's counters take a

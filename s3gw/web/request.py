@@ -24,7 +24,7 @@ from twisted.internet.interfaces import IProducer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from s3gw.errors import InternalError, S3Error
+from s3gw.errors import InternalError, S3Error, SlowDown
 from s3gw.s3.head import RequestHead
 from s3gw.web.body import BodySender, BodySource, Buffer, ClientDisconnected, MemorySource, RequestBody
 from s3gw.web.stock import StockRequest
@@ -78,6 +78,7 @@ class S3Request(StockRequest):
     :ivar started: bytes of the answer were written; another answer is no longer possible.
     :ivar further_headers: what goes into the answer beside its own headers, be it a success or an error; `web.respond`
         adds them.
+    :ivar reserved: bytes of memory that are set aside for it.
     :ivar damaged: stored bytes that it needed are not what was written.
     :ivar operation: and ``bucket``, ``key``, ``user``, ``error_code``: notes for the access log, by whoever knows.
     """
@@ -93,6 +94,7 @@ class S3Request(StockRequest):
     user = ""  # type: ignore[assignment]  # Basic authentication is not for us
     error_code = ""
     damaged = False
+    reserved = 0
     _on_disconnect: Sequence[Callable[[], object]] = ()
     _answered = False
     _sending: Deferred[None] | None = None
@@ -315,6 +317,14 @@ class S3Request(StockRequest):
             lines, length = header_lines(headers)
             if length is None:
                 raise ValueError("a streamed answer needs its Content-Length")
+            if (
+                self.method != b"HEAD"
+                and not self._disconnected
+                and not self.site.reserve(self, 2 * self.site.limits.window)
+            ):
+                source.close()
+                self.refuse(SlowDown())
+                return
             channel = await self._turn(status)
             bodiless = status in BODILESS
             head = self._head(channel, status, lines, None if bodiless else length)

@@ -219,7 +219,9 @@ def run(coroutine: Coroutine[Deferred[Any], Any, None], request: S3Request) -> N
     except Exception as error:
         send_error(request, error)
         return
-    Deferred.fromCoroutine(_resume(coroutine, awaited)).addErrback(send_failure, request)
+    answered = Deferred.fromCoroutine(_resume(coroutine, awaited)).addErrback(send_failure, request)
+    # An error that cannot be told must not leave its client waiting for ever.
+    answered.addErrback(request.processingFailed).addErrback(lambda failure: None)
 
 
 class _Begun:

@@ -34,7 +34,9 @@ def send(request: S3Request, response: Response) -> None:
 
 
 def _cut_short(failure: Failure, request: S3Request) -> None:
-    if not failure.check(ClientDisconnected, CancelledError):
+    if not request.started:
+        send_failure(failure, request)
+    elif not failure.check(ClientDisconnected, CancelledError):
         _report(failure.value, request)
 
 
@@ -61,9 +63,6 @@ def send_error(request: S3Request, error: BaseException | None) -> None:
     request.error_code = error.code
     if request.started:
         request.abort()
-        return
-    if request.head.method == "HEAD":
-        request.respond(error.status, [*error.headers.items(), *request.further_headers])
         return
     status, headers, body = refuse(error, request.request_id, request.head.raw_path)
     request.respond(status, [*headers, *request.further_headers], body)

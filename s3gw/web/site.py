@@ -16,10 +16,16 @@ from twisted.web.resource import IResource, getChildForRequest
 
 from s3gw.errors import S3Error
 from s3gw.web.channel import S3Channel
+from s3gw.web.descriptors import Doors
 from s3gw.web.limits import Limits
 from s3gw.web.request import S3Request
 
 SWEEP_SECONDS = 1.0
+
+SMALL_BODY = 64 * 1024
+"""Bodies that are taken in whatever else is held: what they add is bounded by the number of requests."""
+
+OWN_PAGES = (b"/_health/", b"/metrics")
 
 _STRIDE = 0x9E3779B97F4A7C15
 """Odd, so that its multiples go through all 64-bit numbers before one comes again."""
@@ -41,6 +47,9 @@ class GatewaySite(server.Site):
     :param observe: called once for each request, when its answer was handed to the transport or its client went away.
 
     :ivar requests_in_flight: requests between their head and the end of their answer.
+    :ivar buffered: bytes of bodies held in both directions, about: what slow clients have not read of whole answers,
+        and for each transfer that goes through memory window by window the most that it may hold.
+    :ivar doors: told how many connections there are.
     :ivar draining: every answer is the last one of its connection.
     :ivar now: seconds of the clock, as of the last sweep.
     :ivar common_headers: Date, Server and x-amz-id-2, as text.
@@ -60,6 +69,8 @@ class GatewaySite(server.Site):
         self.limits = limits if limits is not None else Limits()
         self.refuse = refuse
         self.requests_in_flight = 0
+        self.buffered = 0
+        self.doors: Doors | None = None
         self.draining = False
         self.now = reactor.seconds()
         self.common_headers = ""
@@ -103,6 +114,8 @@ class GatewaySite(server.Site):
     def connection_opened(self, channel: S3Channel) -> None:
         """Count a connection in."""
         self._channels.add(channel)
+        if self.doors is not None:
+            self.doors.counted(len(self._channels))
         if self._sweeping is None:
             self._sweep()
         self.admits(channel)
@@ -110,9 +123,13 @@ class GatewaySite(server.Site):
     def connection_closed(self, channel: S3Channel) -> None:
         """Count a connection out."""
         self._channels.discard(channel)
+        if self.doors is not None:
+            self.doors.counted(len(self._channels))
         if channel.admitted:
             channel.admitted = False
             self._admitted -= 1
+        self.buffered -= channel.unsent
+        channel.unsent = 0
         if self._channels:
             return
         if self._sweeping is not None:
@@ -129,6 +146,31 @@ class GatewaySite(server.Site):
             self._admitted += 1
         return channel.admitted
 
+    def has_room(self, request: S3Request) -> bool:
+        """Whether a request may be served now, and its body be taken in: makes room for that.
+
+        Our own pages always may be: those who look after an overloaded gateway need them."""
+        if self.requests_in_flight > self.limits.max_inflight and not request.uri.startswith(OWN_PAGES):
+            return False
+        length = request.body.length
+        if length is None or length > SMALL_BODY:
+            window = 2 * self.limits.window
+            return self.reserve(request, window if length is None else min(length, window))
+        return True
+
+    def reserve(self, request: S3Request, nbytes: int) -> bool:
+        """Set aside memory until a request ends, if there is some."""
+        if self.buffered + nbytes > self.limits.max_buffered:
+            return False
+        self.buffered += nbytes
+        request.reserved += nbytes
+        return True
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so much is held that nobody gets more than what is needed."""
+        return 2 * self.buffered > self.limits.max_buffered
+
     def next_request_id(self) -> str:
         """16 upper-case hexadecimal digits that no other request of this process has, and hardly one of another."""
         self._serial = serial = (self._serial + _STRIDE) & _MASK
@@ -137,6 +179,8 @@ class GatewaySite(server.Site):
     def request_ended(self, request: S3Request) -> None:
         """An answer has ended, or will never be."""
         self.requests_in_flight -= 1
+        self.buffered -= request.reserved
+        request.reserved = 0
         if self._observe is not None:
             try:
                 self._observe(request)

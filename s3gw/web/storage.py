@@ -65,18 +65,25 @@ KNOWN_BUCKETS = 4096
 
 
 class _CommitLane(Lane[Mutation, Committed]):
-    """The commit lane, which knows the names whose state is not durable yet."""
+    """The commit lane, which knows the names whose state is not durable yet.
+
+    :ivar uncertain: those in the batch that is being committed, and those in ``lost``.
+    :ivar lost: those of batches that failed: they may look written, and may be gone after the next power cut.
+    """
 
     uncertain: frozenset[tuple[str, str]] = frozenset()
+    lost: frozenset[tuple[str, str]] = frozenset()
     known: dict[tuple[str, str], ObjectInfo]
 
     def begun(self, jobs: Sequence[Mutation]) -> None:
-        self.uncertain = frozenset(map(_name, jobs))
+        self.uncertain = frozenset(map(_name, jobs)) | self.lost
         for name in self.uncertain:
             self.known.pop(name, None)
 
-    def ended(self) -> None:
-        self.uncertain = frozenset()
+    def ended(self, error: BaseException | None) -> None:
+        if isinstance(error, StoreFailed):
+            self.lost = self.uncertain
+        self.uncertain = self.lost
 
 
 def _name(mutation: Mutation) -> tuple[str, str]:
@@ -162,7 +169,11 @@ class LaneStorage:
         return info, True
 
     async def _durable(self) -> None:
-        """Wait for the batch that is being committed."""
+        """Wait for the batch that is being committed.
+
+        :raises InternalError: a batch failed, so that nobody can tell what is durable until the next open does."""
+        if self._commits.lost:
+            raise InternalError()
         try:
             await self._commits.settled()
         except (StoreStalled, StoreFull):
@@ -214,7 +225,7 @@ class LaneStorage:
 
     async def _scan(self, work: Callable[[], T]) -> T:
         page = await self.in_thread(work)
-        if self._commits.busy:
+        if self._commits.busy or self._commits.lost:
             await self._durable()
         return page
 
@@ -269,6 +280,8 @@ class LaneStorage:
         :raises S3Error: why it did not happen; blobs staged for it are given up."""
         for pause in self._pauses():
             try:
+                if self._store.unsettled(_staged(mutation)):
+                    await self.in_thread(lambda: self._store.settle(_staged(mutation)))
                 outcome = await self._commits.ask(mutation)
             except StoreStalled:
                 await deferLater(self._clock, pause)
@@ -325,7 +338,9 @@ class LaneStorage:
         return [None] * len(blobs)
 
     async def check(self) -> None:
-        """Return if the store answers. :raises StoreFailed:"""
+        """Return if the store answers, and takes writes as far as we know. :raises StoreFailed:"""
+        if self._commits.lost:
+            raise StoreFailed("a commit failed; what is durable is known after a restart")
         await self.in_thread(self._store.check)
 
     async def drained(self) -> None:

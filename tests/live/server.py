@@ -20,6 +20,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -50,6 +51,13 @@ REGION = "us-east-1"
 CHECKOUT = Path(__file__).resolve().parents[2]
 INSTALLED = Path(sysconfig.get_path("purelib"), "s3gw", "tap.py").exists()
 TWISTD = [str(Path(sys.executable).with_name("twistd")), "-n", "--pidfile="]
+
+_ACTIVATE = (
+    "import os, sys; os.dup2(int(sys.argv[1]), 3); "
+    "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1', LISTEN_FDNAMES='s3gw.socket'); "
+    "os.execv(sys.argv[2], sys.argv[2:])"
+)
+"""What systemd does in between fork and exec: the socket is descriptor 3 (sd_listen_fds(3))."""
 
 _LISTENING = re.compile(r"listening on (https?)://127\.0\.0\.1:(\d+)")
 _VARIABLE = re.compile("(S3GW|AWS|TWISTD?)_|PYTHONPATH$|[A-Za-z]+_(proxy|PROXY)$")
@@ -88,6 +96,7 @@ class LiveServer:
     :param tls: listen on https, with a generated certificate.
     :param args: further options; they come last.
     :param variables: further environment variables.
+    :param listening: a socket that listens already, and is handed over as systemd does it.
     :ivar url: the endpoint, path style.
     :ivar authority: ``127.0.0.1:PORT``.
     :ivar pid: of the process.
@@ -106,6 +115,7 @@ class LiveServer:
         args: tuple[str, ...] = (),
         db_path: Path | None = None,
         variables: Mapping[str, str] | None = None,
+        listening: socket.socket | None = None,
     ) -> None:
         self.directory = directory.absolute()
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -115,6 +125,7 @@ class LiveServer:
         self.ca = self.directory / "tls" / "ca.pem" if tls else None
         self.access_key, self.secret_key = ACCESS_KEY, SECRET_KEY
         self._args = args
+        self._listening = listening
         self._variables = dict(variables or {})
         if auth == "sigv4" and not self._variables:
             self._variables = {"S3GW_ACCESS_KEY": ACCESS_KEY, "S3GW_SECRET_KEY": SECRET_KEY}
@@ -151,7 +162,20 @@ class LiveServer:
 
     def launch(self) -> None:
         """Start, and do not wait."""
-        command = [*self.program, "s3gw", f"--listen={self.scheme}://127.0.0.1:0", f"--db_path={self.db_path}"]
+        command = [*self.program, "s3gw", f"--db_path={self.db_path}"]
+        handed: tuple[int, ...] = ()
+        if self._listening is None:
+            command += [f"--listen={self.scheme}://127.0.0.1:0"]
+        else:
+            handed = (self._listening.fileno(),)
+            command = [
+                sys.executable,
+                "-c",
+                _ACTIVATE,
+                str(handed[0]),
+                *command,
+                "--listen=systemd:domain=INET:index=0",
+            ]
         command += [f"--auth={self.auth}", "--cache_mb=64"]
         if self.tls:
             # OpenSSL takes no *.localhost for bucket.localhost, so virtual hosts over TLS live one level below.
@@ -165,6 +189,7 @@ class LiveServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                pass_fds=handed,
             )
         _RUNNING.add(self)
 
@@ -193,6 +218,10 @@ class LiveServer:
     def terminate(self) -> None:
         """Send SIGTERM; do not wait."""
         self._running().terminate()
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal; do not wait."""
+        self._running().send_signal(number)
 
     def hang_up(self) -> None:
         """Send SIGHUP; do not wait."""

@@ -63,7 +63,9 @@ class CopyObjectTests(CopyCase):
 
     def objects(self) -> Any:
         """What is in the bucket."""
-        return self.gateway.store.list_objects("bucket", ListQuery()).entries
+        store = self.gateway.store
+        keys = [key for key, _ in store.list_objects("bucket", ListQuery()).entries]
+        return [(key, *store.look_up([("bucket", key)])) for key in keys]
 
     def test_replaced(self) -> None:
         """Metadata and tags can be replaced, each on its own; what is not to be replaced is ignored."""
@@ -145,6 +147,13 @@ class CopyObjectTests(CopyCase):
         self.make_bucket("bobs", sign=BOB)
         self.assert_error("AccessDenied", 403, self.copy("bobs/key"))
         self.assert_error("AccessDenied", 403, self.copy("bucket/small", source_expected_bucket_owner="bob"))
+
+    def test_query(self) -> None:
+        """A source in the query, as in a presigned URL, is a source however its name is spelt."""
+        for name in ("x-amz-copy-source", "X-Amz-Copy-Source"):
+            answer = self.request("PUT", f"/bucket/{name}", query={name: "/bucket/small"})
+            self.assertEqual((200, f'"{etag(b"hello")}"'), (answer.status, answer.text("ETag")))
+            self.assertEqual(b"hello", self.get(f"/bucket/{name}"))
 
     def test_too_large(self) -> None:
         """What is larger than S3 copies at once is copied in parts."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from twisted.internet.defer import Deferred
 
 from s3gw.operations import expiry
-from s3gw.store.interface import Mutation, Outcome, StoreFailed
+from s3gw.store.interface import Mutation, Outcome, StoreFull
 from s3gw.store.memory import MemoryStore
 from s3gw.web.sweep import INTERVAL_SECONDS, UploadSweep
 from tests.operations.harness import NOW, GatewayTestCase, InMemoryGateway
@@ -112,5 +112,5 @@ class _Failing(MemoryStore):
 
     def commit(self, mutations: Sequence[Mutation]) -> list[Outcome]:
         if self.failing:
-            raise StoreFailed("the disk is gone")
+            raise StoreFull("the disk is full")
         return super().commit(mutations)

@@ -276,6 +276,14 @@ class MalformedTests(FormTestCase):
         self.assertEqual(204, self.post({"key": "k", **signed_v2(ANY_KEY)}).status)
         self.assert_error("AccessDenied", 403, self.post({"key": "k", **signed_v2({"key": "x"})}))
 
+    def test_half_a_character(self) -> None:
+        """A policy with text that no answer could repeat is refused, however the form arrives."""
+        policy = b64encode(
+            b'{"expiration": "2030-01-01T00:00:00Z", "conditions": [["eq", "$key", "\\ud800"]]}'
+        ).decode()
+        answer = self.post({"key": "k", "policy": policy}, pieces=100)
+        self.assert_error("InvalidPolicyDocument", 400, answer)
+
     def test_condition(self) -> None:
         """A condition in the headers holds for a form as for a PUT."""
         self.put("/bucket/k", b"old")

@@ -7,10 +7,14 @@ from base64 import b64encode
 from email.utils import formatdate
 from zlib import crc32
 
+import msgspec
 from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from s3gw.model import ObjectInfo
+from s3gw.store.interface import PutObject
+from s3gw.web import respond
 from tests.operations.harness import ALICE, HOST, NOW, Answer, GatewayTestCase, signed
 
 HELLO = hashlib.md5(b"hello").hexdigest()
@@ -297,6 +301,51 @@ class HeaderTests(ObjectCase):
         self.assertEqual(200, self.request("GET", "/bucket/key", query="versionId=null").status)
         self.assert_error("InvalidArgument", 400, self.request("GET", "/bucket/key", query="versionId=v1"))
         self.assert_error("InvalidArgument", 400, self.request("PUT", "/bucket/key", query="versionId=null"))
+
+
+class UnprintableTests(GatewayTestCase):
+    """What no header can hold, and how it might get into one."""
+
+    keys = ()
+
+    def test_hoisted(self) -> None:
+        """A query cannot store metadata that could not be given back, which would make the object unreadable."""
+        self.make_bucket("bucket")
+        for query in (
+            "x-amz-meta-a=x%0d%0aSet-Cookie:y",
+            "x-amz-meta-a=%00",
+            "x-amz-meta-%E2%82%AC=x",
+            "x-amz-meta-a:=x",
+        ):
+            self.assert_error("InvalidArgument", 400, self.request("PUT", "/bucket/key", query=query, body=b"body"))
+        self.assert_error("NoSuchKey", 404, self.request("GET", "/bucket/key"))
+        self.request("PUT", "/bucket/key", query="x-amz-meta-a=gr%C3%BCn", body=b"body")
+        self.assertEqual("gr\xc3\xbcn", self.request("GET", "/bucket/key").headers["x-amz-meta-a"])
+
+    def test_stored(self) -> None:
+        """Should it be stored all the same, a large object too is answered with an error, not with silence."""
+        self.make_bucket("bucket")
+        self.put("/bucket/key", b"x" * 600_000)
+        info = self.gateway.store.look_up([("bucket", "key")])[0]
+        assert isinstance(info, ObjectInfo)
+        broken = msgspec.structs.replace(info, metadata={"a": "x\r\ny"})
+        self.gateway.store.commit([PutObject("bucket", "key", broken)])
+        self.assert_error("InternalError", 500, self.request("GET", "/bucket/key"))
+        self.assertEqual(0, self.gateway.site.requests_in_flight)
+        self.assertEqual(1, len(self.flushLoggedErrors(ValueError)))
+
+    def test_error_that_cannot_be_told(self) -> None:
+        """A request whose error document cannot be made is answered too, also when its answer comes late."""
+        self.make_bucket("bucket")
+
+        def fail(*_: object) -> None:
+            raise ValueError("no document")
+
+        self.patch(respond, "refuse", fail)
+        answer = self.request("PUT", "/bucket/key", {"Content-MD5": "AAAAAAAAAAAAAAAAAAAAAA=="}, [b"bo", b"dy"])
+        self.assert_error("InternalError", 500, answer)
+        self.assertEqual(0, self.gateway.site.requests_in_flight)
+        self.assertEqual(1, len(self.flushLoggedErrors(ValueError)))
 
 
 class AnyKeyTests(GatewayTestCase):

@@ -10,9 +10,9 @@ from s3gw.s3.conditions import (
     delete_condition,
     evaluate,
     evaluate_copy_source,
-    http_date,
     write_condition,
 )
+from s3gw.s3.dates import http_date
 from s3gw.s3.head import RequestHead
 
 ETAG = "9bb58f26192e4ba00f01e2e7b136bbd8"

@@ -119,6 +119,7 @@ class ParseTests(SynchronousTestCase):
         """What is not base64 of a JSON object is refused."""
         for text in ("", "{", "[]", "1", "null", "[" * 100_000):
             self.assertRaises(InvalidPolicyDocument, parse, text)
+        self.assertRaises(InvalidPolicyDocument, parse, '{"expiration": "\\ud800", "conditions": []}')
         for encoded in ("{}", "e30", "=", "\u00e4", b64encode(b"\xff\xfe{}").decode()):
             self.assertRaises(InvalidPolicyDocument, parse_policy_document, encoded)
 

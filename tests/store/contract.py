@@ -10,10 +10,11 @@ from collections.abc import Sequence
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from zope.interface.verify import verifyObject
 
 from s3gw.errors import S3Error
-from s3gw.model import CHUNK_BYTES, BucketInfo, Extent, ObjectInfo, PartInfo, PartPage, UploadInfo
+from s3gw.model import CHUNK_BYTES, BucketInfo, Checksum, Extent, ObjectInfo, PartInfo, PartPage, UploadInfo
 from s3gw.store.interface import (
     AbortUpload,
     ChunkRow,
@@ -171,6 +172,23 @@ class BucketTests(Contract):
         self.actor.do(CreateBucket(BucketInfo("b", 1, "me")))
         self.fails(CreateBucket(BucketInfo("b", 2, "me")), "BucketAlreadyOwnedByYou", BucketName="b")
         self.fails(CreateBucket(BucketInfo("b", 2, "you")), "BucketAlreadyExists", BucketName="b")
+
+    def test_the_one_that_was_meant(self) -> None:
+        """A mutation that says when its bucket was created does not happen in another one of the same name."""
+        self.actor.do(CreateBucket(BucketInfo("b", 1, "me")))
+        self.actor.do(self.actor.inline("k", b"x"))
+        upload = UploadInfo("b", "k", "u1", 0)
+        for mutation in (
+            replace(self.actor.inline("k", b"y"), bucket_created=2),
+            DeleteObject("b", "k", bucket_created=2),
+            TagObject("b", "k", (), 2),
+            CreateUpload(upload, 2),
+            ConfigureBucket("b", "cors", b"<x/>", 2),
+            DeleteBucket("b", 2),
+        ):
+            self.fails(mutation, "NoSuchBucket", BucketName="b")
+        self.actor.do(replace(self.actor.inline("k", b"z"), bucket_created=1))
+        self.assertEqual(self.actor.body("k"), b"z")
 
     def test_deleted(self) -> None:
         """An empty bucket can be deleted, one with an object or none at all cannot."""
@@ -570,6 +588,22 @@ class ListingTests(Contract):
         entries = self.store.list_objects("b", ListQuery()).entries
         self.assertEqual([key for key, _ in entries], sorted(keys, key=str.encode))
         self.assertTrue(all(info.etag == key for key, info in entries))
+
+    def test_what_is_shown(self) -> None:
+        """A listing shows what it needs of an object, however large the rest of its record is."""
+        self.actor.create()
+        put = self.actor.inline("k", b"x")
+        checksum = Checksum("CRC32", "AAAAAA==")
+        info = replace(
+            put.info, headers={"a": "b"}, metadata={"c": "d"}, checksum=checksum, owner="me", tags=(("e", "f"),)
+        )
+        self.actor.do(replace(put, info=info))
+        ((_, shown),) = self.store.list_objects("b", ListQuery()).entries
+        self.assertEqual(
+            (shown.size, shown.modified, shown.etag, shown.checksum, shown.owner),
+            (info.size, info.modified, info.etag, checksum, "me"),
+        )
+        self.assertEqual((shown.headers, shown.metadata, shown.tags, shown.extents), ({}, {}, (), ()))
 
     @given(
         st.sets(KEYS, max_size=12),

@@ -204,9 +204,24 @@ class PipelineTests(SynchronousTestCase):
         kept: list[S3Request] = []
         client = Client(Gateway(kept.append))
         client.send(b"GET / HTTP/1.1\r\nHost:h\r\n\r\n" * 2400)
-        while kept:
-            ok(kept.pop())
-        self.assertEqual(2400, len(client.answers()))
+        self.assertEqual(2400, self._answer_all(client, kept))
+
+    def test_not_read(self) -> None:
+        """A client that pipelines and does not read makes the server hold one answer, and no more than one read."""
+        asked: list[S3Request] = []
+
+        def large(request: S3Request) -> None:
+            asked.append(request)
+            request.respond(200, [], b"x" * 100 * KIB)
+
+        client = Client(Gateway(large))
+        client.send(GET * 50)
+        self.assertEqual(1, len(asked))
+        self.assertTrue(client.paused)
+        self.assertLess(client.wire.most_unread, 101 * KIB)
+        self.assertEqual([100 * KIB] * 50, [len(each.body) for each in client.answers()])
+        self.assertLess(client.wire.most_unread, 101 * KIB)
+        self.assertFalse(client.paused)
 
     def test_held(self) -> None:
         """What arrives in spite of the pause is kept and served, up to a bound."""
@@ -232,9 +247,16 @@ class PipelineTests(SynchronousTestCase):
         client.send(GET + GET)
         for _ in range(3000):
             client.send(GET)
+        self.assertEqual(3002, self._answer_all(client, kept))
+
+    def _answer_all(self, client: Client, kept: list[S3Request]) -> int:
+        """Answer what is kept, and what is begun when the client has read that; how many answers it got."""
+        count = 0
         while kept:
-            ok(kept.pop())
-        self.assertEqual(3002, len(client.answers()))
+            while kept:
+                ok(kept.pop())
+            count += len(client.answers())
+        return count
 
     def test_half_closed(self) -> None:
         """Requests that were sent before the client ended its side are all answered (``printf ... | nc``)."""

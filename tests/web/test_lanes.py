@@ -122,7 +122,7 @@ class LaneTests(SynchronousTestCase):
             def begun(self, jobs: object) -> None:
                 events.append(jobs)
 
-            def ended(self) -> None:
+            def ended(self, error: object) -> None:
                 events.append("ended")
 
         lane = Watched(self.threads.hand_over, self.work)

@@ -196,6 +196,22 @@ class VisibilityTests(StorageTestCase):
         self.failureResultOf(put, InternalError)
         self.failureResultOf(found, InternalError)
 
+    def test_not_known_until_the_next_open(self) -> None:
+        """After a failed sync nobody is told anything about its keys, readiness is gone, and other keys are served."""
+        self.run_now(self.storage.commit(self.small(b"other", "other")))
+        self.store.mood = [StoreFailed("EIO")]
+        self.begin(self.storage.commit(self.small(b"new"))).addErrback(lambda _: None)
+        self.threads.settle()
+        for begin in (self.storage.find, self.storage.open):
+            found = self.begin(begin("bucket", "key"))
+            self.threads.settle()
+            self.failureResultOf(found, InternalError)
+        listed = self.begin(self.storage.list_objects("bucket", ListQuery()))
+        self.threads.settle()
+        self.failureResultOf(listed, InternalError)
+        self.failureResultOf(self.begin(self.storage.check()), StoreFailed)
+        self.assertEqual(self.run_now(self.storage.find("bucket", "other")).size, 5)
+
     def test_listing_waits(self) -> None:
         """A listing that may show what is being committed waits for it."""
         self.begin(self.storage.commit(self.small(b"new")))

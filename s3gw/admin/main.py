@@ -1,0 +1,122 @@
+"""The command line: which commands there are, and with what status each can end.
+
+| status | means                                                                                  |
+|--------|----------------------------------------------------------------------------------------|
+| 0      | done; of ``check``: nothing is wrong                                                   |
+| 1      | ``check`` found faults that are still there; ``salvage`` lost rows                     |
+| 2      | the command line makes no sense                                                        |
+| 3      | it could not be done; one line on stderr says why                                      |
+| 4      | ``check --repair`` found faults, and now nothing is wrong                              |
+| 130    | interrupted                                                                            |
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from s3gw.admin.backup import run_backup, run_list, run_restore
+from s3gw.admin.check import run_check, run_salvage
+from s3gw.admin.maintain import run_compact, run_stats
+from s3gw.admin.report import AdminError, Report
+from s3gw.store.interface import CorruptChunk, StoreFailed, StoreFull, StoreStalled, StoreUnusable
+
+COULD_NOT = 3
+INTERRUPTED = 130
+
+_EPILOG = (
+    "Exit status: 0 done, nothing is wrong; 1 faults are there; 2 wrong usage; 3 it could not be done; "
+    "4 there were faults, all of them repaired."
+)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command. :return: the exit status, see above. :raises SystemExit: with 2, or 0 after ``--help``."""
+    arguments = parser().parse_args(words)
+    report = Report(json=arguments.json)
+    run: Callable[[argparse.Namespace, Report], int] = arguments.run
+    try:
+        return run(arguments, report)
+    except KeyboardInterrupt:
+        report.error("interrupted")
+        return INTERRUPTED
+    except OSError as error:
+        report.error(f"{error.filename or ''}: {error.strerror or error}".removeprefix(": "))
+    except CorruptChunk as error:
+        report.error(f"damaged: {error}")
+    except (AdminError, StoreUnusable, StoreFailed, StoreFull, StoreStalled) as error:
+        report.error(str(error))
+    return COULD_NOT
+
+
+def parser() -> argparse.ArgumentParser:
+    """The grammar of the command line."""
+    whole = argparse.ArgumentParser(
+        prog="s3gw-admin", description="Look after the database of an s3gw gateway.", epilog=_EPILOG
+    )
+    whole.add_argument("--version", action="version", version=f"s3gw {_version()}")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", help="print the result as one JSON document")
+    commands = whole.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[argparse.Namespace, Report], int], text: str) -> argparse.ArgumentParser:
+        it = commands.add_parser(name, parents=[common], help=text, description=text, epilog=_EPILOG)
+        it.set_defaults(run=run)
+        return it
+
+    database = "directory of the database (--db_path); no gateway may be using it"
+    it = command("check", run_check, "Read every row and verify manifests, reference counts and checksums.")
+    it.add_argument("db", type=Path, help=database)
+    it.add_argument("--repair", action="store_true", help="mend what loses nothing: wrong counts, and unnamed leaks")
+    it.add_argument(
+        "--quarantine",
+        type=Path,
+        metavar="DIR",
+        help="repair, and move damaged objects out of the database into this directory",
+    )
+    it = command("salvage", run_salvage, "Copy all that is good into a new database; the damaged one stays as it is.")
+    it.add_argument("db", type=Path, help=database)
+    it.add_argument("new", type=Path, help="directory of the new database; empty or missing")
+    it = command("stats", run_stats, "Count objects, uploads, bytes and garbage.")
+    it.add_argument("db", type=Path, help=database)
+    it = command("compact", run_compact, "Sweep and rewrite the database without what was deleted.")
+    it.add_argument("db", type=Path, help=database)
+
+    it = command("backup", run_backup, "Add a backup to a directory of backups; only what is new is copied.")
+    it.add_argument("source", type=Path, help="directory of the database")
+    it.add_argument("target", type=Path, help="directory of the backups; made when missing")
+    where = it.add_mutually_exclusive_group()
+    where.add_argument(
+        "--from-checkpoint",
+        action="store_true",
+        help="the source is a checkpoint, or a --checkpoint_dir, whose newest checkpoint is taken",
+    )
+    where.add_argument(
+        "--online",
+        type=Path,
+        metavar="CHECKPOINT_DIR",
+        help="the gateway is running with this --checkpoint_dir: ask it for a checkpoint, back that up, and remove it",
+    )
+    it.add_argument("--keep", type=_count, metavar="N", help="then remove all but the N newest backups")
+    it = command("backups", run_list, "List the backups in a directory of backups.")
+    it.add_argument("target", type=Path, help="directory of the backups")
+    it = command("restore", run_restore, "Make a database from a backup, verifying every file.")
+    it.add_argument("target", type=Path, help="directory of the backups")
+    it.add_argument("db", type=Path, help="directory of the new database; empty or missing")
+    it.add_argument("--name", help="the backup to take, as `backups` lists it; the newest without this")
+    return whole
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError("a whole number from 1 is needed")
+    return int(text)
+
+
+def _version() -> str:
+    try:
+        return version("s3gw")
+    except PackageNotFoundError:
+        return "(not installed)"

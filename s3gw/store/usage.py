@@ -1,0 +1,107 @@
+"""What a database holds, bucket by bucket, from its records alone: no body is read.
+
+A body has no name of its own, so that copies can share it. What is garbage, then, is a figure of the database and not
+of a bucket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import msgspec
+
+from s3gw.model import CHUNK_BYTES
+from s3gw.store import keys
+from s3gw.store.engine import Engine
+from s3gw.store.interface import CorruptChunk
+from s3gw.store.records import BLOB, OBJECT, PART, UPLOAD, Codec
+from s3gw.store.scan import Walk
+
+T = TypeVar("T")
+
+
+class BucketUsage(msgspec.Struct):
+    """What is in a bucket. Bytes are those that clients see: of copies that share a body, each counts."""
+
+    bucket: str
+    objects: int = 0
+    object_bytes: int = 0
+    uploads: int = 0
+    upload_bytes: int = 0
+
+
+class Usage(msgspec.Struct):
+    """What is in a database.
+
+    :ivar blobs: bodies in chunks that objects or parts name, each once; ``blob_bytes`` in whole chunks.
+    :ivar garbage_blobs: bodies that nothing names and the next start sweeps; ``garbage_bytes`` in whole chunks.
+    :ivar unreadable: records that are damaged, and not counted.
+    :ivar disk: figures of RocksDB, see `figures`.
+    """
+
+    buckets: list[BucketUsage]
+    blobs: int = 0
+    blob_bytes: int = 0
+    garbage_blobs: int = 0
+    garbage_bytes: int = 0
+    unreadable: int = 0
+    disk: dict[str, int] = {}
+
+
+def usage(engine: Engine, seen: Callable[[], object] = lambda: None) -> Usage:
+    """Count. :param seen: called for each row that was read. :raises StoreFailed: :raises CorruptChunk:"""
+    return _Count(engine, seen).run()
+
+
+class _Count:
+    def __init__(self, engine: Engine, seen: Callable[[], object]) -> None:
+        self._engine = engine
+        self._seen = seen
+        self._buckets: dict[str, BucketUsage] = {}
+        self._usage = Usage([])
+
+    def run(self) -> Usage:
+        total = self._usage
+        for row, _ in self._rows(keys.BUCKETS):
+            self._bucket(row[len(keys.BUCKETS) :].decode())
+        for row, info in self._records(OBJECT, keys.OBJECTS):
+            bucket = self._bucket(row.split(b"\0", 2)[1].decode())
+            bucket.objects += 1
+            bucket.object_bytes += info.size
+        self._uploads()
+        for _, blob in self._records(BLOB, keys.REFERENCES):
+            total.blobs += 1
+            total.blob_bytes += blob.chunks * CHUNK_BYTES
+        for _, blob in self._records(BLOB, keys.UNREFERENCED):
+            total.garbage_blobs += 1
+            total.garbage_bytes += blob.chunks * CHUNK_BYTES
+        total.buckets = sorted(self._buckets.values(), key=lambda each: each.bucket)
+        total.disk = self._engine.properties()
+        return total
+
+    def _uploads(self) -> None:
+        buckets = {}
+        for _, upload in self._records(UPLOAD, keys.UPLOADS):
+            bucket = buckets[upload.upload] = self._bucket(upload.bucket)
+            bucket.uploads += 1
+        for row, part in self._records(PART, keys.PARTS):
+            found = buckets.get(keys.upload_of(row))
+            if found is not None:
+                found.upload_bytes += part.size
+
+    def _bucket(self, name: str) -> BucketUsage:
+        return self._buckets.setdefault(name, BucketUsage(name))
+
+    def _rows(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        walk = Walk(self._engine, prefix)
+        while (found := walk.next()) is not None:
+            self._seen()
+            yield found
+
+    def _records(self, codec: Codec[T], prefix: bytes) -> Iterator[tuple[bytes, T]]:
+        for row, value in self._rows(prefix):
+            try:
+                yield row, codec.decode(row, value)
+            except CorruptChunk:
+                self._usage.unreadable += 1

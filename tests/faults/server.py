@@ -1,0 +1,155 @@
+"""`FaultyServer`: a real gateway above a disk that fails when it is told to, and forgets what was not synced."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from mmap import mmap
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from twisted.trial.unittest import SkipTest
+
+from tests.faults.disk import Disk, read_journal
+from tests.live.server import LiveServer
+
+HERE = Path(__file__).parent
+
+WRITES, SYNCS, READS, CREATIONS = 1, 2, 3, 4
+"""Kinds of calls, as `shim.c` numbers them."""
+
+LOGS, TABLES, OTHERS, DIRECTORY = 1, 2, 4, 8
+"""Kinds of files, likewise; any of them or-ed."""
+
+EVERYWHERE = LOGS | TABLES | OTHERS | DIRECTORY
+
+_CONTROL = struct.Struct("=iiiiiiq")
+
+
+@lru_cache
+def shim() -> Path:
+    """The compiled shim. :raises SkipTest: nothing here can compile it."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None or not sys.platform.startswith("linux"):
+        raise SkipTest("the faulty disk needs Linux and a C compiler")
+    library = Path.cwd().absolute() / "shim.so"
+    command = [compiler, "-O1", "-shared", "-fPIC", "-o", str(library), str(HERE / "shim.c"), "-ldl", "-pthread"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SkipTest(f"the faulty disk cannot be compiled: {done.stderr[-300:]}")
+    return library
+
+
+class FaultyServer(LiveServer):
+    """A `LiveServer` whose directory is watched.
+
+    :ivar journal: everything that was done to the directory since the last start; see `disk`.
+    """
+
+    program = (sys.executable, str(HERE / "gateway.py"), "-n", "--pidfile=")
+
+    def __init__(self, directory: Path, **options: Any) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        directory = directory.absolute()
+        self.journal = directory / "journal"
+        control = directory / "control"
+        control.write_bytes(_CONTROL.pack(0, 0, 0, 0, 0, 0, -1))
+        with control.open("r+b") as file:
+            self._control = mmap(file.fileno(), _CONTROL.size)
+        variables = {
+            "LD_PRELOAD": str(shim()),
+            "FAULTS_DIRECTORY": str(directory / "db"),
+            "FAULTS_JOURNAL": str(self.journal),
+            "FAULTS_CONTROL": str(control),
+        }
+        super().__init__(directory, variables=variables, **options)
+        self._before = directory / "before"
+
+    def launch(self) -> None:
+        """Start, and do not wait. What is in the directory now is on disk."""
+        self.calm()
+        self.journal.write_bytes(b"")
+        shutil.rmtree(self._before, ignore_errors=True)
+        if self.db_path.exists():
+            shutil.copytree(self.db_path, self._before)
+        else:
+            self.db_path.mkdir(mode=0o700)  # its own creation is not what is tried
+            self._before.mkdir()
+        super().launch()
+
+    def fail(self, operation: int, files: int, error: int, *, after: int = 0) -> None:
+        """From now on let calls of this kind on such files fail, once ``after`` of them went well."""
+        room = self._figures()[6]
+        self._control[:] = _CONTROL.pack(0, files, error, after, 0, 0, room)
+        self._control[:4] = struct.pack("=i", operation)
+
+    def shrink(self, room: int) -> None:
+        """Have the disk say that so many bytes are free."""
+        self._control[24:32] = struct.pack("=q", room)
+
+    def calm(self) -> None:
+        """Let everything go well again."""
+        self._control[:] = _CONTROL.pack(0, 0, 0, 0, 0, 0, -1)
+
+    @property
+    def hits(self) -> int:
+        """Calls that failed since `fail`."""
+        return self._figures()[4]
+
+    @property
+    def syncs(self) -> int:
+        """Syncs since `fail` or the start."""
+        return self._figures()[5]
+
+    def _figures(self) -> tuple[int, ...]:
+        figures: tuple[int, ...] = _CONTROL.unpack(self._control[:])
+        return figures
+
+    def position(self) -> int:
+        """How far the journal is."""
+        return self.journal.stat().st_size
+
+    def power_cuts(self, positions: list[int], form: str, random: Random) -> Iterator[tuple[int, Path]]:
+        """For each position of the journal, ascending, a directory as a power cut there would have left it."""
+        disk = Disk(self._before)
+        records = read_journal(self.journal)
+        at = 0
+        for wanted in positions:
+            while at < wanted:
+                found = next(records, None)
+                if found is None:
+                    break
+                at, record = found
+                if at <= wanted:
+                    disk.do(record)
+                else:
+                    late = record
+            with self._left(disk, form, random) as where:
+                yield wanted, where
+            if at > wanted:
+                disk.do(late)
+
+    @contextmanager
+    def _left(self, disk: Disk, form: str, random: Random) -> Iterator[Path]:
+        where = self.directory / "left"
+        shutil.rmtree(where, ignore_errors=True)
+        disk.cut(where, form, random)
+        yield where
+        shutil.rmtree(where, ignore_errors=True)
+
+    def put_back(self, left: Path) -> None:
+        """Let the server start with what a power cut has left."""
+        shutil.rmtree(self.db_path)
+        shutil.copytree(left, self.db_path)
+
+    def close(self) -> None:
+        """End it, and remove its files but for the log."""
+        super().close()
+        self.journal.unlink(missing_ok=True)
+        shutil.rmtree(self._before, ignore_errors=True)

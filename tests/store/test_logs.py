@@ -1,0 +1,109 @@
+"""What is told of the logs that opening is about to replay."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from awscrt.checksums import crc32c
+from twisted.trial.unittest import SynchronousTestCase
+
+from s3gw.store.logs import BLOCK, HEADER, KEPT, LogScan, inspect_logs, scan_log
+
+
+def fragment(payload: bytes, kind: int = 1) -> bytes:
+    """A fragment as RocksDB writes it."""
+    crc = crc32c(bytes((kind,)) + payload)
+    masked = ((crc >> 15 | crc << 17 & 0xFFFFFFFF) + 0xA282EAD8) & 0xFFFFFFFF
+    return masked.to_bytes(4, "little") + len(payload).to_bytes(2, "little") + bytes((kind,)) + payload
+
+
+def log(count: int, size: int = 1000) -> bytes:
+    """A log of so many records, each in one fragment, blocks filled up."""
+    written = b""
+    for number in range(count):
+        left = BLOCK - len(written) % BLOCK
+        if left < HEADER + size:
+            written += fragment(bytes(left - HEADER)) if left >= HEADER else bytes(left)
+        written += fragment(number.to_bytes(4, "big") * (size // 4))
+    return written
+
+
+def scan(data: bytes) -> LogScan:
+    return scan_log(memoryview(data))
+
+
+class ScanTests(SynchronousTestCase):
+    """`scan_log`"""
+
+    def test_sound(self) -> None:
+        """A log that is whole has nothing bad, however long, and whatever room was made behind it."""
+        for count in (0, 1, 31, 32, 33, 200):
+            for room in (0, 3, 100, 2 * BLOCK):
+                found = scan(log(count) + bytes(room))
+                self.assertEqual((found.bad, found.good_behind), (None, False), (count, room))
+
+    def test_torn(self) -> None:
+        """A log that ends anywhere within its last record, with zeros behind or not, is torn there and not damaged."""
+        whole = log(40)
+        for cut in (1, 500, 1000, 1006):
+            for room in (0, 100, BLOCK):
+                found = scan(whole[:-cut] + bytes(room))
+                self.assertEqual((found.bad, found.good_behind), (len(whole) - 1007, False), (cut, room))
+
+    def test_damaged(self) -> None:
+        """A bit that flips anywhere in any record but the last has good records behind it."""
+        whole = log(40)
+        for at in (0, 4, 5, 6, 7, 1000, 1007, 20_000, BLOCK - 3, BLOCK + 2, len(whole) - 1008):
+            flipped = bytearray(whole)
+            flipped[at] ^= 4
+            found = scan(bytes(flipped))
+            self.assertTrue(found.good_behind, at)
+            assert found.bad is not None
+            self.assertLess(at - 1007 - HEADER - BLOCK % 1007, found.bad)
+            self.assertLessEqual(found.bad, at)
+
+    def test_hole(self) -> None:
+        """A block that was never written, with written ones behind it, is no end."""
+        whole = bytearray(log(100))
+        whole[BLOCK : 2 * BLOCK] = bytes(BLOCK)
+        self.assertEqual(scan(bytes(whole))[::2], (BLOCK, True))
+
+
+class InspectTests(SynchronousTestCase):
+    """`inspect_logs`"""
+
+    def write(self, **logs: bytes) -> str:
+        """A directory with these logs."""
+        path = Path(self.mktemp())
+        path.mkdir()
+        for name, content in logs.items():
+            (path / f"{name[1:]}.log").write_bytes(content)
+        (path / "LOG").write_bytes(b"for people")
+        return str(path)
+
+    def test_sound(self) -> None:
+        """Logs that are whole are not worth a word."""
+        self.assertEqual(inspect_logs(self.write(_000001=log(3), _000002=b"", _000004=log(5))), [])
+
+    def test_torn(self) -> None:
+        """What a power cut leaves is told, and nothing is kept."""
+        path = self.write(_000001=log(3), _000002=log(3)[:-1], _000003=b"")
+        (line,) = inspect_logs(path)
+        self.assertIn("000002.log ends", line)
+        self.assertNotIn(KEPT, os.listdir(path))
+
+    def test_damaged(self) -> None:
+        """A log with good records behind bad ones is kept, with all that come after it, also at the second look."""
+        damaged = b"x" + log(3)[1:]
+        path = self.write(_000001=log(3), _000002=damaged, _000003=log(1))
+        for _ in range(2):
+            (line,) = inspect_logs(path)
+            self.assertIn("000002.log is damaged at byte 0", line)
+            self.assertEqual(sorted(os.listdir(os.path.join(path, KEPT))), ["000002.log", "000003.log"])
+
+    def test_torn_with_later_logs(self) -> None:
+        """A log that ends within a write takes those behind it along."""
+        path = self.write(_000001=log(3)[:-1], _000002=log(1))
+        (line,) = inspect_logs(path)
+        self.assertIn("000001.log is damaged", line)
