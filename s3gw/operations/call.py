@@ -113,16 +113,21 @@ class Gateway(msgspec.Struct, frozen=True):
     max_object_bytes: int = 5 * 1024**3
 
 
+class Abandoned(Exception):
+    """The client has gone: there is no use in going on."""
+
+
 class Call:
     """One request, authenticated, on its way to its operation.
 
     :ivar caller: who asks.
     :ivar verified: what the signature established; None for a request without one.
     :ivar bucket: and ``key``: what it is about; empty where its address has none.
+    :ivar gone: whether the client has gone; to be asked from time to time in what takes long and reads no body.
     :ivar bucket_info: the bucket, which exists and which the caller may use; None where the operation needs none.
     """
 
-    __slots__ = ("body", "bucket", "bucket_info", "caller", "gateway", "head", "key", "storage", "verified")
+    __slots__ = ("body", "bucket", "bucket_info", "caller", "gateway", "gone", "head", "key", "storage", "verified")
 
     def __init__(
         self,
@@ -134,6 +139,7 @@ class Call:
         bucket: str = "",
         key: str = "",
         bucket_info: BucketInfo | None = None,
+        gone: Callable[[], bool] = lambda: False,
     ) -> None:
         self.gateway = gateway
         self.storage = gateway.storage
@@ -144,6 +150,7 @@ class Call:
         self.bucket = bucket
         self.key = key
         self.bucket_info = bucket_info
+        self.gone = gone
 
     @property
     def bucket_created(self) -> int | None:

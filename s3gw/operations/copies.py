@@ -25,7 +25,7 @@ from s3gw.errors import (
 )
 from s3gw.model import ByteRange, Checksum, Extent, ObjectInfo, PartInfo
 from s3gw.operations.admission import admit
-from s3gw.operations.call import Buffer, Call, Reader, Response, document
+from s3gw.operations.call import Abandoned, Buffer, Call, Reader, Response, document
 from s3gw.operations.headers import request_tags, stored_headers, user_metadata
 from s3gw.operations.multipart import checksum_of, find_upload, part_number
 from s3gw.s3 import xml
@@ -203,10 +203,14 @@ async def _open(call: Call, origin: Object) -> Reader:
 
 
 async def _digest(call: Call, reader: Reader, names: Iterable[str], start: int, length: int) -> Digests:
-    """Digests of a part of the source, which is read for it."""
+    """Digests of a part of the source, which is read for it.
+
+    :raises Abandoned: it may be gigabytes, for nobody."""
     digests = Digests(names)
     source = reader.source(start, length)
-    while window := await source.read():
+    while window := await source.read(True):
+        if call.gone():
+            raise Abandoned()
         await call.storage.in_thread(partial(_update, digests, window))
     return digests
 

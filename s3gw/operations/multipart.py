@@ -47,6 +47,10 @@ from s3gw.store.interface import AbortUpload, CompleteUpload, CreateUpload, PutP
 MIN_PART_BYTES = 5 * 1024 * 1024
 """The least size of a part, the last one excepted."""
 
+MAX_EXTENTS = 20_000
+"""The most pieces of blobs that an object may be made of. Each part that was uploaded is one; a part that was copied
+has those of its source, and parts of parts would multiply them."""
+
 MAX_DOCUMENT_BYTES = 4 * 1024 * 1024
 """The largest document that completes an upload: ten thousand parts, each with its ETag and a checksum."""
 
@@ -215,11 +219,14 @@ def _assemble(call: Call, upload: UploadInfo, parts: Sequence[PartInfo]) -> Obje
         raise InvalidRequest(
             f"The provided 'x-amz-mp-object-size' header value {stated} does not match what was computed: {size}"
         )
+    extents = tuple(extent for part in parts for extent in part.extents)
+    if len(extents) > MAX_EXTENTS:
+        raise InvalidRequest("The parts were copied from objects of too many parts to be one object.")
     return ObjectInfo(
         size=size,
         modified=call.gateway.clock(),
         etag=_etag_of(part.etag for part in parts),
-        extents=tuple(extent for part in parts for extent in part.extents),
+        extents=extents,
         headers=upload.headers,
         metadata=upload.metadata,
         checksum=_object_checksum(call, upload, parts),

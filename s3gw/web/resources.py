@@ -131,7 +131,8 @@ class S3Resource(Resource):
         if operation.name not in BUCKETLESS:
             bucket_info = await gateway.storage.find_bucket(self.bucket)
             admit(self.bucket, bucket_info, caller, head.headers.get("x-amz-expected-bucket-owner"))
-        call = Call(gateway, head, request.body, caller, verified, self.bucket, self.key, bucket_info)
+        gone = partial(getattr, request, "gone")
+        call = Call(gateway, head, request.body, caller, verified, self.bucket, self.key, bucket_info, gone)
         response = await operate(call)
         if call.caller is not caller:
             request.user = call.caller.name

@@ -25,7 +25,7 @@ SWEEP_SECONDS = 1.0
 SMALL_BODY = 64 * 1024
 """Bodies that are taken in whatever else is held: what they add is bounded by the number of requests."""
 
-OWN_PAGES = (b"/_health/", b"/metrics")
+OWN_PAGES = frozenset({"/_health/live", "/_health/ready", "/metrics"})
 
 _STRIDE = 0x9E3779B97F4A7C15
 """Odd, so that its multiples go through all 64-bit numbers before one comes again."""
@@ -150,7 +150,7 @@ class GatewaySite(server.Site):
         """Whether a request may be served now, and its body be taken in: makes room for that.
 
         Our own pages always may be: those who look after an overloaded gateway need them."""
-        if self.requests_in_flight > self.limits.max_inflight and not request.uri.startswith(OWN_PAGES):
+        if self.requests_in_flight > self.limits.max_inflight and request.head.raw_path not in OWN_PAGES:
             return False
         length = request.body.length
         if length is None or length > SMALL_BODY:

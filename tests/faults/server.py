@@ -29,7 +29,7 @@ LOGS, TABLES, OTHERS, DIRECTORY = 1, 2, 4, 8
 
 EVERYWHERE = LOGS | TABLES | OTHERS | DIRECTORY
 
-_CONTROL = struct.Struct("=iiiiiiq")
+_CONTROL = struct.Struct("=iiiiiiiiq")
 
 
 @lru_cache
@@ -59,7 +59,7 @@ class FaultyServer(LiveServer):
         directory = directory.absolute()
         self.journal = directory / "journal"
         control = directory / "control"
-        control.write_bytes(_CONTROL.pack(0, 0, 0, 0, 0, 0, -1))
+        control.write_bytes(_CONTROL.pack(0, 0, 0, 0, 0, 0, 0, 0, -1))
         with control.open("r+b") as file:
             self._control = mmap(file.fileno(), _CONTROL.size)
         variables = {
@@ -85,17 +85,21 @@ class FaultyServer(LiveServer):
 
     def fail(self, operation: int, files: int, error: int, *, after: int = 0) -> None:
         """From now on let calls of this kind on such files fail, once ``after`` of them went well."""
-        room = self._figures()[6]
-        self._control[:] = _CONTROL.pack(0, files, error, after, 0, 0, room)
+        delay, _, room = self._figures()[6:]
+        self._control[:] = _CONTROL.pack(0, files, error, after, 0, 0, delay, 0, room)
         self._control[:4] = struct.pack("=i", operation)
 
     def shrink(self, room: int) -> None:
         """Have the disk say that so many bytes are free."""
-        self._control[24:32] = struct.pack("=q", room)
+        self._control[32:40] = struct.pack("=q", room)
+
+    def slow_down(self, microseconds: int) -> None:
+        """Let each sync take so long."""
+        self._control[24:28] = struct.pack("=i", microseconds)
 
     def calm(self) -> None:
         """Let everything go well again."""
-        self._control[:] = _CONTROL.pack(0, 0, 0, 0, 0, 0, -1)
+        self._control[:] = _CONTROL.pack(0, 0, 0, 0, 0, 0, 0, 0, -1)
 
     @property
     def hits(self) -> int:

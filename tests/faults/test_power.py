@@ -25,7 +25,7 @@ from tests.live.wire import Wire
 
 TORTURE = int(os.environ.get("S3GW_TORTURE", "0"))
 RUNS = max(1, TORTURE)
-CUTS = 4
+CUTS = 8
 """In each form, for each run."""
 OPERATIONS = 60
 SEED = int(os.environ.get("S3GW_SEED", "20261122"))
@@ -59,6 +59,7 @@ class PowerCutTests(SynchronousTestCase):
             except BaseException as error:
                 failures.append(error)
 
+        self.server.slow_down(chance.choice((0, 3000)))  # so that others get to look in the meantime
         watcher = Client(self.server, len(clients), 0)
         threads = [threading.Thread(target=work, args=(client,), daemon=True) for client in clients]
         watching = threading.Thread(target=watcher.watch, args=(clients, chance.getrandbits(32)), daemon=True)
@@ -74,10 +75,12 @@ class PowerCutTests(SynchronousTestCase):
         """Try power cuts in every form; how many there were, and how many operations they took away."""
         rounds = lost = 0
         ends = sorted({at for client in clients for at in client.told})
+        looks = sorted({at for client in clients for at, _, _ in client.seen}) or ends
         for form in FORMS:
             # Just behind an answer is where a promise has just been made.
-            moments = [chance.choice(ends) for _ in range(CUTS // 2)]
-            moments += [chance.randrange(self.made, self.server.position()) for _ in range(CUTS - len(moments))]
+            moments = [chance.choice(ends) for _ in range(2)]
+            moments += [chance.choice(looks) for _ in range(CUTS - 3)]
+            moments.append(chance.randrange(self.made, self.server.position()))
             for position, where in self.server.power_cuts(sorted(moments), form, chance):
                 rounds += 1
                 lost += self.examine(where, clients, position, everything=everything, form=form)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from s3gw.model import CHUNK_BYTES
 from s3gw.operations import copies, multipart
 from s3gw.store.interface import ListQuery
-from tests.operations.harness import BOB, NOW, Answer, GatewayTestCase
+from tests.operations.harness import BOB, NOW, Answer, GatewayTestCase, InMemoryGateway, Pool
 from tests.operations.test_multipart import checksum, document, etag
 
 LARGE = bytes(range(256)) * (CHUNK_BYTES // 256 * 3 + 7)
@@ -257,3 +257,25 @@ class UploadPartCopyTests(CopyCase):
         """Without an upload there is nothing to copy into."""
         self.assert_error("NoSuchUpload", 404, self.copy_part(1, "bucket/small", "0" * 32))
         self.assert_error("NoSuchKey", 404, self.copy_part(1, "bucket/none"))
+
+
+class AbandonedTests(GatewayTestCase):
+    def test_hashing_ends(self) -> None:
+        """A copy that must read its source for a digest does not read on for a client that has gone."""
+        pool = Pool()
+        gateway = InMemoryGateway((), hand_over=pool.hand_over)
+        self.addCleanup(gateway.close)
+        client = gateway.connect()
+        body = bytes(8 * 1024 * 1024)
+        for head in (b"PUT /bucket", b"PUT /bucket/key"):
+            size = len(body) if head.endswith(b"key") else 0
+            client.send(head + b" HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % size + body[:size])
+            pool.run()
+        answers = client.answers(["PUT", "PUT"])
+        self.assertEqual([answer.status for answer in answers], [200, 200])
+        copy = b"x-amz-copy-source: bucket/key\r\nx-amz-checksum-algorithm: SHA256\r\nContent-Length: 0\r\n\r\n"
+        client.send(b"PUT /bucket/copy HTTP/1.1\r\nHost: h\r\n" + copy)
+        pool.run(3)
+        client.close()
+        self.assertLess(pool.run(), 6)
+        self.assertEqual([key for key, _ in gateway.store.list_objects("bucket", ListQuery()).entries], ["key"])
