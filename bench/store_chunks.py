@@ -123,7 +123,8 @@ class Bench:
         start = time.perf_counter()
         for _ in range(calls):
             rows = [chunk_row(self.random.choice(self.blobs), self.random.randrange(CHUNKS)) for _ in range(16)]
-            for row, value in zip(rows, self.bodies.get(rows, None, self.options), strict=True):
+            values: list[bytes | None] = self.bodies.get([*rows], None, self.options) or []
+            for row, value in zip(rows, values, strict=True):
                 open_chunk(row, value)
         return (time.perf_counter() - start) / calls / 16 * 1e6
 
@@ -171,7 +172,7 @@ class Bench:
             quiet = 0 if any(self.bodies.property_int_value(name) for name in names) else quiet + 1
 
     def close(self) -> None:
-        self.family = None
+        del self.family  # whoever keeps it keeps the database locked
         self.bodies.close()
         self.database.close()
 
