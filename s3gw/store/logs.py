@@ -1,4 +1,4 @@
-"""Whether the logs that opening is about to replay are whole.
+"""Whether the logs that opening is about to replay are whole; and the MANIFEST, which has the same format.
 
 RocksDB replays its logs up to the first bad record and says nothing about it: what follows a torn record was never
 synced, so nobody was told. When a disk has damaged a log, though, there are good records behind the bad one, and these
@@ -11,6 +11,10 @@ believe that all is well, and nothing must be thrown away.
 | with no good one behind it | what a power cut leaves                      | told                            |
 | with good ones behind it   | damage, or writes that a power cut reordered | told; the log is kept in `KEPT` |
 
+The MANIFEST is synced after each edit, before anything is done because of it. So one that is unfinished was never
+acted on. RocksDB takes that for granted where the file just ends, and refuses to open where zeros fill it up to the
+length that a file system had noted already: these are cut off here, and a copy is kept.
+
 A log is a run of blocks of 32 KiB, each full of fragments of records (RocksDB wiki, "Write Ahead Log File Format"):
 
 | 4 bytes                                 | 2 bytes | 1 byte | length bytes |
@@ -22,6 +26,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from mmap import ACCESS_READ, mmap
 from typing import NamedTuple
 
@@ -29,6 +34,9 @@ from awscrt.checksums import crc32c
 
 KEPT = "damaged-logs"
 """The directory, within that of the database, that keeps damaged logs from being deleted."""
+
+ZEROS = bytes(8)
+"""No edit of a MANIFEST ends with so many: each ends with the number of its column family."""
 
 BLOCK = 32 * 1024
 HEADER = 7
@@ -105,6 +113,29 @@ def inspect_logs(path: str) -> list[str]:
             lines.append(f"the log {name} ends at byte {scan.bad} within a write, which nobody was told of")
         break
     return lines
+
+
+def mend_manifest(path: str) -> list[str]:
+    """Cut off the zeros of an unfinished edit; in words, what was done. What else may be wrong is RocksDB's to say."""
+    try:
+        with open(os.path.join(path, "CURRENT"), encoding="ascii", errors="replace") as current:
+            name = current.read().strip()
+    except FileNotFoundError:
+        return []  # a new database
+    manifest = os.path.join(path, name)
+    if re.fullmatch("MANIFEST-[0-9]+", name) is None or not os.path.exists(manifest):
+        return []
+    bad, good, good_behind = _scan_file(manifest)
+    if bad is None or not good or good_behind:
+        return []
+    with open(manifest, "r+b") as file:
+        if not file.read().endswith(ZEROS):
+            return []
+        os.makedirs(os.path.join(path, KEPT), mode=0o700, exist_ok=True)
+        shutil.copyfile(manifest, os.path.join(path, KEPT, name))
+        file.truncate(bad)
+        os.fsync(file.fileno())
+    return [f"{name} ended at byte {bad} within an edit that was never acted on; the zeros behind it were cut off"]
 
 
 def _scan_file(path: str) -> LogScan:

@@ -61,7 +61,7 @@ from s3gw.store.keys import (
     upload_row,
     uploads_of,
 )
-from s3gw.store.logs import inspect_logs
+from s3gw.store.logs import inspect_logs, mend_manifest
 from s3gw.store.marker import claim
 from s3gw.store.options import MIB
 from s3gw.store.reclaim import Rounds, delete_blobs, unreferenced
@@ -114,7 +114,7 @@ class RocksStore:
         :raises StoreUnusable: in one line, why not.
         """
         with claim(path, create=create):
-            damage = inspect_logs(path)
+            damage = [*mend_manifest(path), *inspect_logs(path)]
             engine = Engine(
                 path,
                 durability=durability,

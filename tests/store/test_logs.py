@@ -8,7 +8,7 @@ from pathlib import Path
 from awscrt.checksums import crc32c
 from twisted.trial.unittest import SynchronousTestCase
 
-from s3gw.store.logs import BLOCK, HEADER, KEPT, LogScan, inspect_logs, scan_log
+from s3gw.store.logs import BLOCK, HEADER, KEPT, LogScan, inspect_logs, mend_manifest, scan_log
 
 
 def fragment(payload: bytes, kind: int = 1) -> bytes:
@@ -107,3 +107,47 @@ class InspectTests(SynchronousTestCase):
         path = self.write(_000001=log(3)[:-1], _000002=log(1))
         (line,) = inspect_logs(path)
         self.assertIn("000001.log is damaged", line)
+
+
+class ManifestTests(SynchronousTestCase):
+    """`mend_manifest`"""
+
+    def mend(self, content: bytes) -> tuple[bytes, list[str]]:
+        """What becomes of a MANIFEST, and what is told."""
+        path = Path(self.mktemp())
+        path.mkdir()
+        (path / "CURRENT").write_text("MANIFEST-000005\n")
+        (path / "MANIFEST-000005").write_bytes(content)
+        lines = mend_manifest(str(path))
+        kept = path / KEPT / "MANIFEST-000005"
+        self.assertEqual(kept.exists() and kept.read_bytes() == content, bool(lines))
+        return (path / "MANIFEST-000005").read_bytes(), lines
+
+    def test_sound(self) -> None:
+        """One that is whole, or just ends, is left as it is."""
+        for content in (log(3), log(3)[:-1], log(3)[:-1000], b""):
+            self.assertEqual(self.mend(content), (content, []))
+
+    def test_zeros(self) -> None:
+        """Zeros that fill up an unfinished edit are cut off, with what there is of the edit."""
+        for cut in (8, 500, 1000, 1006, 1007):
+            for room in (0, 100, BLOCK):
+                content = log(3)[:-cut] + bytes(cut + room)
+                found, lines = self.mend(content)
+                if cut == 1007:
+                    self.assertEqual((found, lines), (content, []))  # nothing was begun
+                else:
+                    self.assertEqual((found, len(lines)), (log(2), 1), (cut, room))
+
+    def test_damage(self) -> None:
+        """One that is damaged is left as it is, for RocksDB to refuse: its edits were acted on."""
+        for at in (3, 1500, 2014, 2020, 3000):
+            content = bytearray(log(3))
+            content[at] ^= 1
+            self.assertEqual(self.mend(bytes(content)), (bytes(content), []))
+
+    def test_no_database(self) -> None:
+        """A directory without one is left alone."""
+        path = self.mktemp()
+        os.makedirs(path)
+        self.assertEqual(mend_manifest(path), [])
