@@ -12,6 +12,9 @@ write_us    microseconds per chunk written
 amplified   bytes written to disk per byte of body in the churn, the log included
 disk        bytes on disk per live byte at its end
 ==========  ==========================================================================================
+
+With ``--staging`` instead: one large blob staged with all of its chunks in the log, and as the store does it; seconds
+of CPU of the whole process a GiB, and bytes written to disk per byte. The order changes from turn to turn.
 """
 
 from __future__ import annotations
@@ -29,10 +32,13 @@ from typing import NamedTuple
 
 from rocksdict import Cache, Options, Rdict, ReadOptions, WriteBatch, WriteOptions
 
+from s3gw.store import staging
+from s3gw.store.interface import StoreStalled
 from s3gw.store.keys import chunk_row
 from s3gw.store.options import CHUNKS as FAMILY
 from s3gw.store.options import MIB, body_options, database_options
 from s3gw.store.records import open_chunk, seal_chunk
+from s3gw.store.rocks import RocksStore
 
 CHUNK = 64 * 1024
 CHUNKS = 16
@@ -187,13 +193,50 @@ def size(path: str) -> int:
     return sum(os.stat(os.path.join(path, name)).st_size for name in os.listdir(path) if not name.endswith(".log"))
 
 
+def staging_cost(path: str, mib: int, logged_chunks: int) -> tuple[float, float]:
+    """Stage a blob. :return: seconds of CPU a GiB, bytes written per byte"""
+    usual, staging.LOGGED_CHUNKS = staging.LOGGED_CHUNKS, logged_chunks
+    store = RocksStore.open(path, cache_bytes=8 * MIB)
+    noise = random.Random(5).randbytes(CHUNK * 5)
+    blob = store.begin_blob()
+    cpu, before = time.process_time(), written()
+    for number in range(0, mib * CHUNKS, 4):
+        while True:
+            try:
+                store.stage(blob, number, [noise[n * CHUNK : (n + 1) * CHUNK] for n in range(4)])
+                break
+            except StoreStalled:
+                time.sleep(0.02)
+    store.settle([blob])
+    taken = time.process_time() - cpu
+    store.close()
+    staging.LOGGED_CHUNKS = usual
+    return taken * 1024 / mib, (written() - before) / (mib * MIB)
+
+
+def compare_staging(directory: str | None, mib: int, turns: int = 4) -> None:
+    ways = [("all in the log", mib * CHUNKS), ("as the store does it", staging.LOGGED_CHUNKS)]
+    for turn in range(turns):
+        for name, logged_chunks in ways if turn % 2 else reversed(ways):
+            path = tempfile.mkdtemp(prefix="store_chunks", dir=directory)
+            try:
+                cpu, amplified = staging_cost(path, mib, logged_chunks)
+            finally:
+                shutil.rmtree(path)
+            print(f"{name:32}{cpu:10.2f} s/GiB{amplified:10.2f}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--directory", default=None, help="where the databases are made")
     parser.add_argument("--live-mib", type=int, default=256)
     parser.add_argument("--churn-mib", type=int, default=1024)
     parser.add_argument("--only", default="", help="ways whose name contains this")
+    parser.add_argument("--staging", action="store_true", help="compare ways to stage instead")
     arguments = parser.parse_args()
+    if arguments.staging:
+        compare_staging(arguments.directory, arguments.churn_mib)
+        return
     print(f"{'':32}{'read_us':>10}{'gil_us':>10}{'write_us':>10}{'amplified':>11}{'disk':>8}")
     for way in WAYS:
         if arguments.only not in way.name:
