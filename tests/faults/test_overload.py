@@ -26,7 +26,7 @@ PER_SLOW_KIB = 96
 """What one may cost beside the bodies that `--max_buffer_mb` counts: a head, or the 64 KiB that a transport holds."""
 
 CALM_TIMES = 10
-FLOOR_S = 0.08
+FLOOR_S = 0.25
 """On a machine that others use as well, a p99 below this says nothing."""
 
 LARGE = 8 * MIB
