@@ -42,7 +42,7 @@ from s3gw.web.pages import live_page, metrics_page, ready_page
 from s3gw.web.request import S3Request
 from s3gw.web.resources import Authenticator, ServiceResource
 from s3gw.web.respond import refuse
-from s3gw.web.site import GatewaySite
+from s3gw.web.site import BucketSite, GatewaySite
 from s3gw.web.storage import LaneStorage
 from s3gw.web.sweep import UploadSweep
 from s3gw.web.tls import ServerCertificate
@@ -105,7 +105,8 @@ class GatewayService(Service):
         super().privilegedStartService()
         try:
             for listener in self._settings.listen:
-                self._ports.append((listener, bind(self._reactor, listener, self.site, self._certificate)))
+                factory = BucketSite(self.site, listener.bucket) if listener.bucket else self.site
+                self._ports.append((listener, bind(self._reactor, listener, factory, self._certificate)))
         except ConfigurationError:
             for _, port in self._ports:
                 port.stopListening()

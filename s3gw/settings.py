@@ -22,6 +22,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
+from s3gw.errors import InvalidBucketName
+from s3gw.s3.target import check_bucket_name
+
 T = TypeVar("T")
 
 
@@ -55,18 +58,24 @@ class Listener:
     :ivar endpoint: the Twisted server endpoint string of it.
     :ivar tls: whether our own certificate is spoken over that endpoint. The ``ssl:`` and ``tls:`` endpoints of Twisted
         bring theirs along and have False here.
+    :ivar bucket: the one bucket that is served there, whose keys are the paths; empty for all of them.
     """
 
     spelling: str
     endpoint: str
     tls: bool = False
+    bucket: str = ""
 
+
+UNIX_MODE = "660"
+"""Mode of the file of a UNIX socket: owner and group may connect. Twisted's own default lets everybody."""
 
 BACKLOG = 4096
 """Connections that the kernel holds for us until they are accepted (it caps this at ``net.core.somaxconn``)."""
 
 _ENDPOINTS = frozenset({"haproxy", "ssl", "stdio", "systemd", "tcp", "tcp6", "tls", "unix"})
 _WITH_BACKLOG = frozenset({"ssl", "tcp", "tcp6", "tls", "unix"})
+_BUCKET = ",bucket="
 _SCHEME_PORTS = {"http": 80, "https": 443}
 _LISTENER = "host:port, [v6]:port, http://host:port, https://host:port or a Twisted server endpoint string"
 _HOST = re.compile(r"(?=.{1,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
@@ -82,29 +91,37 @@ def parse_listener(spelling: str) -> Listener:
     | ``https://host:port``              | our certificate over it                                          |
     | ``tcp:...``, ``systemd:...``, ...  | any endpoint string of Twisted or of a plugin of it              |
     | ``https+systemd:...``, ...         | our certificate over such an endpoint                            |
+    | any of these and ``,bucket=NAME``  | that bucket alone: the path is the key                           |
 
     The endpoint names of Twisted win over hosts of the same name: ``tcp:9000`` is port 9000 of every address.
 
     :raises ValueError: it is none of these.
     """
     tls = False
-    rest = spelling
+    rest, bound, bucket = spelling.partition(_BUCKET)
+    if bound:
+        try:
+            check_bucket_name(bucket)
+        except InvalidBucketName:
+            raise ValueError(f"no bucket can have the name {bucket!r}") from None
     for scheme, default_port in _SCHEME_PORTS.items():
         if rest.startswith(f"{scheme}://"):
             authority = rest[len(scheme) + 3 :].removesuffix("/")
             if not re.search(r":\d*\Z", authority):
                 authority += f":{default_port}"
-            return Listener(spelling, _tcp_endpoint(authority), scheme == "https")
+            return Listener(spelling, _tcp_endpoint(authority), scheme == "https", bucket)
     if rest.startswith("https+"):
         tls, rest = True, rest.removeprefix("https+")
     prefix = rest.partition(":")[0].lower()
     if prefix in _WITH_BACKLOG and ":backlog=" not in rest:
         rest += f":backlog={BACKLOG}"
+        if prefix == "unix" and ":mode=" not in rest:
+            rest += f":mode={UNIX_MODE}"
     elif prefix not in _ENDPOINTS and (tls or not _is_foreign(rest)):
         rest = _tcp_endpoint(rest)
     if tls and prefix in ("ssl", "tls"):
         raise ValueError("this endpoint speaks TLS already")
-    return Listener(spelling, rest, tls)
+    return Listener(spelling, rest, tls, bucket)
 
 
 def _is_foreign(text: str) -> bool:
@@ -235,6 +252,7 @@ class Settings:
         parse_listener,
         "Where to listen, repeatable: host:port, [v6]:port, http://host:port, https://host:port, or a Twisted server "
         "endpoint string such as unix:/path or systemd:domain=INET:index=0 (with https+ before it: over TLS). "
+        "With ,bucket=NAME behind it: for that bucket alone, the path being the key. "
         "Port 0 takes a free port. Default: 127.0.0.1:9000.",
         repeatable=True,
     )

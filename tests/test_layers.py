@@ -22,7 +22,7 @@ VALUES = ("errors", "model")
 FLOORS: dict[str, tuple[str, ...]] = {
     "errors": (),
     "model": (),
-    "settings": (),
+    "settings": (*VALUES, "s3"),
     "credentials": ("model", "settings"),
     "s3": VALUES,
     "store": (*VALUES, "s3"),

@@ -60,7 +60,7 @@ class ListenerTests(SynchronousTestCase):
                 "https://0.0.0.0:9443": f"tcp:9443:interface=0.0.0.0:backlog={BACKLOG}",
                 "https://[::]": f"tcp:443:interface=\\:\\::backlog={BACKLOG}",
                 "https+systemd:domain=INET:index=0": "systemd:domain=INET:index=0",
-                "https+unix:/run/s3gw.sock": f"unix:/run/s3gw.sock:backlog={BACKLOG}",
+                "https+unix:/run/s3gw.sock": f"unix:/run/s3gw.sock:backlog={BACKLOG}:mode=660",
             },
             tls=True,
         )
@@ -72,7 +72,8 @@ class ListenerTests(SynchronousTestCase):
                 "tcp:9000": f"tcp:9000:backlog={BACKLOG}",
                 "tcp:9000:interface=127.0.0.1": f"tcp:9000:interface=127.0.0.1:backlog={BACKLOG}",
                 "tcp:9000:backlog=7": "tcp:9000:backlog=7",
-                "unix:/run/s3gw.sock:mode=660": f"unix:/run/s3gw.sock:mode=660:backlog={BACKLOG}",
+                "unix:/run/s3gw.sock:mode=600": f"unix:/run/s3gw.sock:mode=600:backlog={BACKLOG}",
+                "unix:/run/s3gw.sock": f"unix:/run/s3gw.sock:backlog={BACKLOG}:mode=660",
                 "ssl:443:privateKey=k.pem": f"ssl:443:privateKey=k.pem:backlog={BACKLOG}",
                 "tls:/etc/pems:443": f"tls:/etc/pems:443:backlog={BACKLOG}",
                 "systemd:domain=INET6:index=0": "systemd:domain=INET6:index=0",
@@ -81,6 +82,16 @@ class ListenerTests(SynchronousTestCase):
             },
             tls=False,
         )
+
+    def test_one_bucket(self) -> None:
+        """Every spelling takes the bucket that alone is served there."""
+        for spelling in ("127.0.0.1:9001", "http://127.0.0.1:9001", "[::1]:0", ":9001", "https://kv.test:9001",
+                         "unix:/run/kv.sock:mode=600", "systemd:domain=INET:index=0", "https+unix:/run/kv.sock",
+                         "onion:80:controlPort=9051"):  # fmt: skip
+            with self.subTest(spelling):
+                plain = parse_listener(spelling)
+                bound = f"{spelling},bucket=kv-cache"
+                self.assertEqual(parse_listener(bound), Listener(bound, plain.endpoint, plain.tls, "kv-cache"))
 
     def test_refused(self) -> None:
         """What cannot be listened at is refused, with a word on why."""
@@ -100,6 +111,12 @@ class ListenerTests(SynchronousTestCase):
             "ftp://127.0.0.1:21": "is no host name",
             "http://a b:80": "'a b' is no host name",
             "https+ssl:443": "speaks TLS already",
+            "127.0.0.1:9001,bucket=": "no bucket can have the name ''",
+            "127.0.0.1:9001,bucket=KV": "no bucket can have the name 'KV'",
+            "unix:/run/kv.sock,bucket=a/b": "no bucket can have the name 'a/b'",
+            "127.0.0.1:9001,bucket=kv,bucket=kw": "no bucket can have the name 'kv,bucket=kw'",
+            "127.0.0.1:9001,bukket=kv": "port from 0 to 65535",
+            ",bucket=kv-cache": "host:port",
         }
         for spelling, reason in table.items():
             with self.subTest(spelling):

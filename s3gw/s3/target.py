@@ -8,6 +8,8 @@ path style                    ``/bucket``, ``/bucket/``              `Bucket`
 path style                    ``/bucket/key//with/../all/of/it/``    `Object`
 ``bucket.<suffix>``           ``/``                                  `Bucket`
 ``bucket.<suffix>``           ``/key``                               `Object`
+any, where one bucket is      ``/``, ``/key``                        `Bucket`, `Object`
+all that is served
 ============================  =====================================  ==========================
 
 The raw path is split before it is decoded: ``/b%2Fk`` is not ``/b/k``. Nothing is normalised, since ``//``, ``..`` and
@@ -23,7 +25,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from s3gw.errors import InvalidArgument, InvalidBucketName, InvalidURI, KeyTooLongError
+from s3gw.errors import InvalidArgument, InvalidBucketName, InvalidRequest, InvalidURI, KeyTooLongError
 from s3gw.s3.head import RequestHead, decode
 from s3gw.s3.memo import remembered
 
@@ -66,13 +68,15 @@ Target = Service | Bucket | Object
 _SERVICE = Service()
 
 
-def parse_target(head: RequestHead, suffixes: Sequence[str] = ()) -> Target:
+def parse_target(head: RequestHead, suffixes: Sequence[str] = (), only: str = "") -> Target:
     """What ``head`` addresses.
 
     :param suffixes: lower-case domain names that stand behind the bucket in virtual-host style; ``localhost`` always
         counts as one.
+    :param only: the one bucket that is served where the request arrived: its path is a key, whatever it looks like.
     :raises InvalidURI: for a path that does not start with ``/``, a malformed escape, bytes that are not UTF-8, or NUL.
     :raises InvalidBucketName: for a name that no bucket can have.
+    :raises InvalidRequest: when Host names another bucket than ``only``.
     :raises KeyTooLongError:
     """
     path = head.raw_path
@@ -80,6 +84,10 @@ def parse_target(head: RequestHead, suffixes: Sequence[str] = ()) -> Target:
         raise InvalidURI()
     host = head.headers.get("host")
     name = bucket_of_host(host, tuple(suffixes)) if host else None
+    if only:
+        if name not in (None, only):
+            raise InvalidRequest(f"Only the bucket {only} is served at this address.", BucketName=name)
+        name = only
     if name is None:
         raw_name, _, raw_key = path[1:].partition("/")
         if not raw_name:

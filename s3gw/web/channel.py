@@ -54,7 +54,10 @@ class S3Channel(Connection):
     """The requests of one connection, and their answers.
 
     :ivar admitted: it counts among `Limits.max_connections`.
+    :ivar bucket: the one bucket that is served on it; empty for all of them.
     """
+
+    bucket = ""
 
     def __init__(self, site: GatewaySite) -> None:
         super().__init__(site)

@@ -7,10 +7,14 @@ says, if it provides ``IProtocolNegotiationFactory``.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import socket
+import stat
 from typing import cast
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-from twisted.internet.endpoints import serverFromString
+from twisted.internet.endpoints import UNIXServerEndpoint, serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import (
     IAddress,
@@ -49,6 +53,8 @@ def bind(
     :raises ConfigurationError: the address is taken or not ours, the port is privileged, ...
     """
     endpoint = server_endpoint(reactor, listener)
+    if isinstance(endpoint, UNIXServerEndpoint):
+        _clear_stale(listener)
     if listener.tls:
         if certificate is None:
             raise ConfigurationError(f"--listen={listener.spelling}: there is no certificate")
@@ -63,10 +69,37 @@ def bind(
     return bound
 
 
+def _clear_stale(listener: Listener) -> None:
+    """Remove the file of a UNIX socket that nobody listens on any more, and its lock: a killed process leaves both.
+
+    Twisted would take the lock for held when the process id in it is somebody's again, and in a container it is always
+    our own. Whoever listens answers a connection; a socket that refuses one is nobody's.
+
+    :raises ConfigurationError: somebody listens there, or the path is that of another file.
+    """
+    path = listener.endpoint.partition(":")[2].partition(":")[0].replace("address=", "", 1)
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise ConfigurationError(f"--listen={listener.spelling}: {path} is there, and is no socket")
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(path)
+    except FileNotFoundError:
+        pass
+    except ConnectionRefusedError:
+        os.unlink(path)
+    except OSError as error:
+        raise _refusal(listener, error) from None
+    else:
+        raise ConfigurationError(f"--listen={listener.spelling}: {path} is in use by another process")
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(f"{path}.lock")
+
+
 def announcement(listener: Listener, port: IListeningPort) -> str:
     """The log line of a bound listener, such as ``listening on http://127.0.0.1:9000``; the port is the real one."""
     secure = listener.tls or listener.endpoint.removeprefix("haproxy:").startswith(("ssl:", "tls:"))
-    return f"listening on {'https' if secure else 'http'}{_authority(port.getHost())}"
+    bound = f", for the bucket {listener.bucket}" if listener.bucket else ""
+    return f"listening on {'https' if secure else 'http'}{_authority(port.getHost())}{bound}"
 
 
 def _authority(address: IAddress) -> str:

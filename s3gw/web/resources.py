@@ -171,7 +171,8 @@ class RefusedResource(Resource):
 class ServiceResource(S3Resource):
     """The root: the list of buckets, the way to each of them, and the gateway's own pages.
 
-    :param pages: resources by path (``/metrics``), reachable in path style only; their names are no bucket names.
+    :param pages: resources by path (``/metrics``), reachable in path style only; their names are no bucket names. Where
+        one bucket is all that is served they are keys of it.
     """
 
     isLeaf = False
@@ -196,10 +197,12 @@ class ServiceResource(S3Resource):
     def locate(self, request: S3Request) -> IResource:
         """The resource that an address leads to."""
         head = request.head
-        if head.raw_path in self._pages and bucket_of_host(head.headers.get("host", ""), self._suffixes) is None:
-            return self._pages[head.raw_path]
+        only = request.channel.bucket
+        page = self._pages.get(head.raw_path)
+        if page is not None and not only and bucket_of_host(head.headers.get("host", ""), self._suffixes) is None:
+            return page
         try:
-            target = parse_target(head, self._suffixes)
+            target = parse_target(head, self._suffixes, only)
         except S3Error as error:
             return RefusedResource(error)
         if isinstance(target, Object):

@@ -8,11 +8,18 @@ from collections.abc import Callable
 from typing import cast
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IProtocolFactory,
+    IProtocolNegotiationFactory,
+    IReactorTime,
+)
 from twisted.logger import Logger
 from twisted.web import server
 from twisted.web.http import datetimeToString
 from twisted.web.resource import IResource, getChildForRequest
+from zope.interface import implementer
 
 from s3gw.errors import S3Error
 from s3gw.web.channel import S3Channel
@@ -35,6 +42,31 @@ Refusal = tuple[int, list[tuple[str, str]], bytes]
 """Status, headers and body of an error."""
 
 _log = Logger()
+
+
+@implementer(IProtocolFactory, IProtocolNegotiationFactory)
+class BucketSite:
+    """The connections of a listener that serves one bucket of a site alone."""
+
+    def __init__(self, site: GatewaySite, bucket: str) -> None:
+        self._site = site
+        self._bucket = bucket
+
+    def buildProtocol(self, addr: IAddress | None) -> S3Channel:
+        """A channel for a new connection."""
+        channel = self._site.buildProtocol(addr)
+        channel.bucket = self._bucket
+        return channel
+
+    def doStart(self) -> None:
+        """Nothing: as for the site."""
+
+    def doStop(self) -> None:
+        """Nothing: as for the site."""
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """As the site."""
+        return self._site.acceptableProtocols()
 
 
 class GatewaySite(server.Site):

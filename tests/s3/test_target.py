@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from s3gw.errors import InvalidArgument, InvalidBucketName, InvalidURI, KeyTooLongError
+from s3gw.errors import InvalidArgument, InvalidBucketName, InvalidRequest, InvalidURI, KeyTooLongError
 from s3gw.s3.head import RequestHead
 from s3gw.s3.target import Bucket, Object, Service, Target, check_bucket_name, parse_copy_source, parse_target
 
@@ -70,6 +70,27 @@ class PathStyleTests(SynchronousTestCase):
         """Every key comes back from its percent-encoding, slashes escaped or not."""
         self.assertEqual(Object("bucket", key), target("/bucket/" + quote(key, safe="/")))
         self.assertEqual(Object("bucket", key), target("/bucket/" + quote(key, safe="")))
+
+
+class BoundTests(SynchronousTestCase):
+    """Where one bucket is all that is served, every path is a key of it."""
+
+    def test_table(self) -> None:
+        """Nothing in the path is a bucket, and the host may leave it out or name it again."""
+        for path, expected in (
+            ("/", Bucket("only")),
+            ("/key", Object("only", "key")),
+            ("/only/key", Object("only", "only/key")),
+            ("//a/../b/", Object("only", "/a/../b/")),
+            ("/metrics", Object("only", "metrics")),
+        ):
+            for host in ("127.0.0.1:9001", "only.example.com", "gateway.test"):
+                self.assertEqual(expected, parse_target(RequestHead("GET", path, {"host": host}), SUFFIXES, "only"))
+
+    def test_another_bucket(self) -> None:
+        """A host that names another bucket is refused: its key would be read in the wrong one."""
+        head = RequestHead("GET", "/key", {"host": "other.example.com"})
+        self.assertRaises(InvalidRequest, parse_target, head, SUFFIXES, "only")
 
 
 class VirtualHostTests(SynchronousTestCase):

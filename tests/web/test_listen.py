@@ -60,6 +60,27 @@ class BindTests(TestCase):
         _, line = self.bind(f"unix:{directory}/s3")
         self.assertEqual(line, f"listening on http+unix:{directory}/s3")
 
+    def test_stale_unix_socket(self) -> None:
+        """The file and the lock of a killed process are no obstacle, even if its process id is ours now."""
+        directory = tempfile.mkdtemp()
+        self.addCleanup(os.rmdir, directory)
+        path = f"{directory}/s3"
+        with socket.socket(socket.AF_UNIX) as killed:
+            killed.bind(path)
+        os.symlink(str(os.getpid()), f"{path}.lock")
+        self.bind(f"unix:{path},bucket=kv-cache")
+        self.assertEqual(os.stat(path).st_mode & 0o777, 0o660)
+        self.assertIn("is in use by another process", self.refusal(f"unix:{path}"))
+
+    def test_unix_path_of_another_file(self) -> None:
+        """A file that is no socket is left alone."""
+        path = self.mktemp()
+        with open(path, "w") as file:
+            file.write("precious")
+        self.assertIn("is no socket", self.refusal(f"unix:{path}"))
+        with open(path) as file:
+            self.assertEqual(file.read(), "precious")
+
     def test_busy(self) -> None:
         """A taken port is one line that says so."""
         port, _ = self.bind("127.0.0.1:0")
