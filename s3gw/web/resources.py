@@ -197,7 +197,7 @@ class ServiceResource(S3Resource):
     def locate(self, request: S3Request) -> IResource:
         """The resource that an address leads to."""
         head = request.head
-        only = request.channel.bucket
+        only = request.channel.bucket if request.channel is not None else ""
         page = self._pages.get(head.raw_path)
         if page is not None and not only and bucket_of_host(head.headers.get("host", ""), self._suffixes) is None:
             return page
