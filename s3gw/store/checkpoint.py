@@ -16,24 +16,11 @@ from __future__ import annotations
 import os
 import shutil
 
-from zope.interface import Interface
-
 from s3gw.store.engine import Engine
 from s3gw.store.interface import StoreFailed
 from s3gw.store.marker import MARKER, mark
 
 UNFINISHED = ".partial"
-
-
-class ICheckpointStore(Interface):
-    """A store that can be copied while it is in use."""
-
-    def checkpoint(path: str) -> None:
-        """Make the directory ``path``, which must not exist: a database with everything that was committed before.
-
-        Blocks; any thread may call, though not two for the same path.
-
-        :raises StoreFull: :raises StoreFailed: nothing is left then."""
 
 
 def take_checkpoint(engine: Engine, path: str) -> None:

@@ -338,3 +338,14 @@ class IObjectStore(Interface):
 
     def close() -> None:
         """Flush and close. No other call may be in progress."""
+
+
+class ICheckpointStore(Interface):
+    """A store that can be copied while it is in use."""
+
+    def checkpoint(path: str) -> None:
+        """Make the directory ``path``, which must not exist: a database with everything that was committed before.
+
+        Blocks; any thread may call, though not two for the same path.
+
+        :raises StoreFull: :raises StoreFailed: nothing is left then."""

@@ -22,7 +22,7 @@ from s3gw.model import (
 )
 from s3gw.s3.listing import list_page
 from s3gw.store.check import Fault, faults
-from s3gw.store.checkpoint import ICheckpointStore, take_checkpoint
+from s3gw.store.checkpoint import take_checkpoint
 from s3gw.store.commit import STEPS, Ledger
 from s3gw.store.engine import Batch, Durability, Engine, Observe
 from s3gw.store.interface import (
@@ -32,6 +32,7 @@ from s3gw.store.interface import (
     CorruptChunk,
     CreateBucket,
     CreateUpload,
+    ICheckpointStore,
     InlineRow,
     IObjectStore,
     ListQuery,

@@ -10,8 +10,7 @@ from pathlib import Path
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from s3gw.store.checkpoint import ICheckpointStore
-from s3gw.store.interface import IObjectStore
+from s3gw.store.interface import ICheckpointStore, IObjectStore
 
 
 class Checkpoints:

@@ -12,8 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from s3gw.model import CHUNK_BYTES
-from s3gw.store.checkpoint import UNFINISHED, ICheckpointStore, checkpoints
-from s3gw.store.interface import StoreFailed
+from s3gw.store.checkpoint import UNFINISHED, checkpoints
+from s3gw.store.interface import ICheckpointStore, StoreFailed
 from s3gw.store.options import MIB
 from s3gw.store.rocks import RocksStore
 from s3gw.store.staging import LOGGED_CHUNKS

@@ -10,8 +10,7 @@ from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from s3gw.store.checkpoint import ICheckpointStore
-from s3gw.store.interface import StoreFull
+from s3gw.store.interface import ICheckpointStore, StoreFull
 from s3gw.store.memory import MemoryStore
 from s3gw.web.checkpoints import Checkpoints
 
