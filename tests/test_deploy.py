@@ -11,15 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import generate_latest
-from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from s3gw.credentials import KeyRing
-from s3gw.service import GatewayService
 from s3gw.settings import OPTIONS, ConfigurationError, Settings, read_settings
-from s3gw.store.memory import MemoryStore
-from s3gw.store.rocks import RocksStore
+from tests.live.case import LiveCase
+from tests.live.wire import Wire
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 DEPLOY = CHECKOUT / "deploy"
@@ -197,19 +194,14 @@ class DockerfileTests(SynchronousTestCase):
                     self.assertIn(source, allowed)
 
 
-class MetricsTests(SynchronousTestCase):
+class MetricsTests(LiveCase):
     """deploy/grafana.json and deploy/alerts.yml"""
 
     def exposed(self) -> str:
-        """What /metrics says of a gateway over a real store."""
-        store = RocksStore.open(self.mktemp(), cache_bytes=8 << 20, reserve_bytes=0)
-        self.addCleanup(store.close)
-        service = GatewayService(Settings(), None, None, MemoryReactorClock(), lambda *_: MemoryStore())
-        service.startService()
-        service.metrics.properties(store.properties)
-        text = generate_latest(service.metrics.registry).decode()
-        self.addCleanup(service.stopService)
-        return text
+        """What /metrics says of a gateway."""
+        wire = Wire(self.server)
+        self.addCleanup(wire.close)
+        return wire.ask("GET", "/metrics").body.decode()
 
     def expressions(self) -> Iterator[str]:
         """Every query in the dashboard and the rules."""
