@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from s3gw.model import BucketInfo, ObjectInfo, PartInfo, UploadInfo
 from s3gw.operations.headers import REFUSED
 from s3gw.settings import OPTIONS
-from s3gw.store.engine import FIGURES, SHARED_FIGURES
+from s3gw.store.figures import SHARED, SUMS
 from s3gw.store.records import BlobRecord
 from s3gw.web import accesslog
 from s3gw.web.metrics import Metrics
@@ -81,7 +81,7 @@ class OperationsTests(SynchronousTestCase):
         self.assertGreater(len(names), 12)
         for name in names:
             self.assertRegex(text, rf"`{name}(_total)?(\{{\w+\}})?`")
-        for figure in (*FIGURES.values(), *SHARED_FIGURES.values()):
+        for figure in (*SUMS.values(), *SHARED.values(), "garbage_bytes"):
             self.assertIn(f"`{figure}`", text)
 
     def test_access_log(self) -> None:
