@@ -34,7 +34,7 @@ from s3gw.store.interface import IObjectStore, StoreFailed, StoreUnusable
 from s3gw.store.rocks import RocksStore
 from s3gw.web.accesslog import log_request
 from s3gw.web.checkpoints import Checkpoints
-from s3gw.web.descriptors import Doors, raise_limit
+from s3gw.web.descriptors import Doors, limit
 from s3gw.web.limits import Limits
 from s3gw.web.listen import announcement, bind
 from s3gw.web.metrics import Metrics
@@ -62,6 +62,7 @@ class GatewayService(Service):
     :param keys: who may sign; None serves everybody.
     :param certificate: of the TLS listeners, if any.
     :param open_store: opens the store; for a store other than RocksDB.
+    :param alone: the process is the gateway's, which sets its signals, switch interval and limit of descriptors.
     """
 
     name = "s3gw"
@@ -74,12 +75,14 @@ class GatewayService(Service):
         certificate: ServerCertificate | None,
         reactor: Any,
         open_store: Callable[[Settings, Metrics], IObjectStore] | None = None,
+        alone: bool = True,
     ) -> None:
         self._settings = settings
         self._keys = keys
         self._certificate = certificate
         self._reactor = reactor
-        self._open_store = open_store or _open_rocks
+        self._open_store = open_store or open_rocks
+        self._alone = alone
         self.metrics = Metrics()
         self.site = GatewaySite(
             _Closed(),
@@ -90,7 +93,7 @@ class GatewayService(Service):
                 max_buffered=settings.max_buffer_mb << 20,
             ),
             refuse=refuse,
-            observe=self._request_ended,
+            observe=self.request_ended,
         )
         self._ports: list[tuple[Listener, IListeningPort]] = []
         self._serving = False
@@ -112,7 +115,7 @@ class GatewayService(Service):
                 port.stopListening()
             self._ports.clear()
             raise
-        self.site.doors = self._doors = Doors(raise_limit())
+        self.site.doors = self._doors = Doors(limit(highest=self._alone))
         self._doors.watch(self.ports)
 
     def startService(self) -> None:
@@ -122,7 +125,8 @@ class GatewayService(Service):
         except StoreUnusable as error:
             raise ConfigurationError(str(error)) from None
         super().startService()
-        sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+        if self._alone:
+            sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
         threads = self._settings.threads
         self._pool = ThreadPool(threads, threads, name="s3gw")
         self._pool.start()
@@ -193,7 +197,8 @@ class GatewayService(Service):
             return False
         return True
 
-    def _request_ended(self, request: S3Request) -> None:
+    def request_ended(self, request: S3Request) -> None:
+        """Account for a request: metrics, and a line in the log."""
         seconds = self._reactor.seconds() - request.arrived
         self.metrics.request_ended(
             request.head.method, request.code, request.bytes_received, request.bytes_sent, seconds, cut=request.cut
@@ -212,7 +217,7 @@ class GatewayService(Service):
         self.log.info("reloaded {count} of {all}", count=len(sources) - len(refused), all=len(sources))
 
     def _on_signal(self, number: signal.Signals, act: Callable[[], object]) -> None:
-        if threading.current_thread() is threading.main_thread():
+        if self._alone and threading.current_thread() is threading.main_thread():
             signal.signal(number, lambda *_: self._reactor.callFromThread(act))
 
     def stopService(self) -> Deferred[None]:
@@ -257,7 +262,8 @@ def _permit_all(request: S3Request) -> None:
     """Let everybody see the metrics."""
 
 
-def _open_rocks(settings: Settings, metrics: Metrics) -> IObjectStore:
+def open_rocks(settings: Settings, metrics: Metrics) -> IObjectStore:
+    """RocksDB at ``--db_path``, which is what a gateway serves unless it is told otherwise. :raises StoreUnusable:"""
     store = RocksStore.open(
         str(settings.db_path),
         durability=settings.durability,

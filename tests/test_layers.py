@@ -31,6 +31,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "service": (*VALUES, "settings", "credentials", "s3", "store", "operations", "web"),
     "admin": ("model", "store"),
     "tap": ("settings", "credentials", "service", "web"),
+    "testing": (*VALUES, "settings", "credentials", "s3", "store", "web", "service"),
 }
 """For each module or package of ``s3gw``, which others it may import. A package may import itself."""
 
@@ -136,5 +137,5 @@ class BlockedTests(SynchronousTestCase):
 
     def test_without_a_database(self) -> None:
         """The protocol, what the operations mean and their web face need no RocksDB: the service chooses the engine."""
-        with_one = ("store", "service", "admin", "tap")
+        with_one = ("store", "service", "admin", "tap", "testing")
         self.import_without(["rocksdict"], tuple(floor for floor in FLOORS if floor not in with_one))

@@ -216,6 +216,14 @@ class MemoryStore:
     def close(self) -> None:
         self._open = False
 
+    def reopen(self) -> None:
+        """Serve again after `close`, as a database does that is opened: bodies that nothing refers to are gone."""
+        with self._lock:
+            for blob in self._loose:
+                del self._blobs[blob]
+            self._loose.clear()
+            self._open = True
+
     def _require_health(self) -> None:
         if not self._open:
             raise StoreFailed("the store is closed")

@@ -160,8 +160,8 @@ class S3Channel(Connection):
         error: S3Error | None,
     ) -> None:
         """Queue a request: it is begun when the read has been taken apart, so that a small body is there with it."""
-        arrived = self._framing.arrived
-        self._queue.append(S3Request(self, method, target, version, headers, body, keep_alive, arrived, error))
+        make, arrived = self.site.requestFactory, self._framing.arrived
+        self._queue.append(make(self, method, target, version, headers, body, keep_alive, arrived, error))
 
     def body_awaited(self, body: RequestBody, send_continue: bool) -> None:
         """Somebody waits for a piece of the body."""

@@ -33,10 +33,10 @@ class Door(Protocol):
         """Accept again."""
 
 
-def raise_limit() -> int:
-    """Let this process have as many descriptors as the system allows it; how many that are."""
+def limit(*, highest: bool = False) -> int:
+    """How many descriptors this process may have. :param highest: let it have as many as the system allows it first."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
+    if highest and soft != hard:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
             soft = hard

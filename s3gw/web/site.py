@@ -78,6 +78,7 @@ class GatewaySite(server.Site):
     :param refuse: renders an error that is raised below the tree, from the error and the request id.
     :param observe: called once for each request, when its answer was handed to the transport or its client went away.
 
+    :cvar requestFactory: makes the requests, with the arguments of `S3Request`.
     :ivar requests_in_flight: requests between their head and the end of their answer.
     :ivar buffered: bytes of bodies held in both directions, about: what slow clients have not read of whole answers,
         and for each transfer that goes through memory window by window the most that it may hold.
@@ -86,6 +87,8 @@ class GatewaySite(server.Site):
     :ivar now: seconds of the clock, as of the last sweep.
     :ivar common_headers: Date, Server and x-amz-id-2, as text.
     """
+
+    requestFactory: type[S3Request] = S3Request
 
     def __init__(
         self,
