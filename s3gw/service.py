@@ -115,8 +115,8 @@ class GatewayService(Service):
                 port.stopListening()
             self._ports.clear()
             raise
-        self.site.doors = self._doors = Doors(limit(highest=self._alone))
-        self._doors.watch(self.ports)
+        self.site.doors = Doors(limit(highest=self._alone))
+        self.site.doors.watch(self.ports)
 
     def startService(self) -> None:
         """Open the store and serve. :raises ConfigurationError: when the database cannot be opened."""
@@ -229,7 +229,8 @@ class GatewayService(Service):
         self._serving = False
         for number in (signal.SIGTERM, signal.SIGINT):
             self._on_signal(number, self.site.abort_connections)
-        self._doors.close()
+        if self.site.doors is not None:
+            self.site.doors.close()
         for _, port in self._ports:
             await maybeDeferred(port.stopListening)
         drained = self.site.begin_drain()
@@ -240,9 +241,16 @@ class GatewayService(Service):
         await self._sweep.stop()
         await self._storage.drained()
         await self._checkpoints.ended()
-        await self._in_pool(self._store.close)
-        self._pool.stop()
-        self.log.info("stopped: the database is closed")
+        try:
+            await self._in_pool(self._store.close)
+        except StoreFailed as error:
+            # It is closed all the same; whoever starts it again is told what is left.
+            self.log.error("stopped: the database is closed, but not in order: {error}", error=error)
+        else:
+            self.log.info("stopped: the database is closed")
+        finally:
+            # Its threads would keep the process for ever.
+            self._pool.stop()
 
 
 class _Closed(Resource):
