@@ -40,7 +40,7 @@ def shim() -> Path:
         raise SkipTest("the faulty disk needs Linux and a C compiler")
     library = Path.cwd().absolute() / "shim.so"
     command = [compiler, "-O1", "-shared", "-fPIC", "-o", str(library), str(HERE / "shim.c"), "-ldl", "-pthread"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     if done.returncode:
         raise SkipTest(f"the faulty disk cannot be compiled: {done.stderr[-300:]}")
     return library

@@ -19,15 +19,15 @@ from functools import lru_cache
 from pathlib import Path
 from random import Random
 
-from twisted.trial.unittest import SynchronousTestCase
-
 from s3gw.store import engine
 from s3gw.store.interface import CorruptChunk, ListQuery, StoreUnusable
 from s3gw.store.logs import KEPT
 from s3gw.store.rocks import RocksStore
+from tests.bounded import BoundedTestCase
 from tests.faults.gateway import small
-from tests.faults.test_power import RUNS, SEED, open_store
+from tests.faults.test_power import open_store
 from tests.store.contract import Actor
+from tests.torture import RUNS, SEED
 
 Bodies = dict[str, bytes]
 FLIPS = 6
@@ -67,7 +67,7 @@ def database() -> tuple[Path, Bodies]:
     return path / "killed", bodies
 
 
-class BitFlipTests(SynchronousTestCase):
+class BitFlipTests(BoundedTestCase):
     """One bit at a time."""
 
     def damaged(self, name: str, at: int, bit: int) -> Path:

@@ -14,17 +14,18 @@ from __future__ import annotations
 
 import errno
 import threading
-import time
 from pathlib import Path
 from random import Random
 
 from s3gw.store.rocks import RocksStore
+from tests.bounded import join_all, wait_until
 from tests.faults.disk import FORMS
 from tests.faults.history import BUCKET, Client
-from tests.faults.server import CREATIONS, LOGS, OTHERS, READS, SYNCS, TABLES, WRITES, FaultyServer
-from tests.faults.test_power import RUNS, SEED
+from tests.faults.server import CREATIONS, EVERYWHERE, LOGS, OTHERS, READS, SYNCS, TABLES, WRITES, FaultyServer
 from tests.live.case import KIB, MIB, LiveCase, some_bytes
+from tests.live.server import CLEAN_EXITS
 from tests.live.wire import Wire
+from tests.torture import RUNS, SEED
 
 FAULTS = (
     ("sync of the log", SYNCS, LOGS, errno.EIO),
@@ -41,6 +42,9 @@ FAULTS = (
     ("everything full", WRITES, LOGS | TABLES | OTHERS, errno.ENOSPC),
 )
 """What fails: the call, which files, and with which error."""
+
+REFUSAL_S = 30.0
+"""When the writes of every client must have come to an end, with the disk failing."""
 
 
 class FailingDiskTests(LiveCase):
@@ -73,12 +77,9 @@ class FailingDiskTests(LiveCase):
         threads = [threading.Thread(target=client.work, args=(10_000,), daemon=True) for client in clients]
         for thread in threads:
             thread.start()
-        while not all(client.told for client in clients):
-            time.sleep(0.01)
+        wait_until(lambda: all(client.told for client in clients), f"{name}: an answer to each client")
         self.server.fail(*fault, after=chance.randrange(3))
-        for thread in threads:
-            thread.join(30)
-            self.assertFalse(thread.is_alive(), f"{name}: writes went on")
+        join_all(threads, REFUSAL_S)
         self.assertGreater(self.server.hits, 0, name)
         self.server.calm()
         with Wire(self.server) as wire:
@@ -99,6 +100,17 @@ class FailingDiskTests(LiveCase):
             store.close()
             self.server.put_back(where)
         self.server.start()
+
+    def test_stopped(self) -> None:
+        """After a failed sync the server still ends when it is told to, and says that it did not end in order."""
+        self.server.start()
+        with Wire(self.server) as wire:
+            self.assertEqual(wire.ask("PUT", f"/{BUCKET}").status, 200)
+            self.server.fail(SYNCS, EVERYWHERE, errno.EIO)
+            self.assertEqual(wire.ask("PUT", f"/{BUCKET}/late", body=b"late").status, 500)
+        self.assertIn(self.server.stop(), CLEAN_EXITS)
+        self.assertIn("not in order", self.server.log())
+        self.assertNotIn("Traceback", self.server.log())
 
     def assertNoDoubt(self, client: Client, wire: Wire, name: str) -> None:
         """Nobody is shown what was not acknowledged: each object is as its client was told, or an error."""

@@ -1,21 +1,27 @@
 """Too many clients, and clients that are slow on purpose: the server stays small, and others are served as before.
 
-``S3GW_TORTURE=N`` in the environment takes the large numbers.
+`tests.torture` takes the large numbers.
 """
 
 from __future__ import annotations
 
+import re
 import resource
+import select
 import selectors
 import socket
+import statistics
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
-from tests.faults.test_power import TORTURE
+from s3gw.web.descriptors import Doors
+from tests.bounded import wait_until
 from tests.live.case import KIB, MIB, LiveCase, some_bytes
-from tests.live.server import LiveServer
+from tests.live.server import LiveServer, shared_server
 from tests.live.wire import Wire
+from tests.torture import TORTURE
 
 IDLE = 10_000 if TORTURE else 2000
 SLOW = 1000 if TORTURE else 200
@@ -26,24 +32,42 @@ PER_SLOW_KIB = 96
 """What one may cost beside the bodies that `--max_buffer_mb` counts: a head, or the 64 KiB that a transport holds."""
 
 CALM_TIMES = 10
-FLOOR_S = 0.25
-"""On a machine that others use as well, a p99 below this says nothing."""
+FLOOR_S = 0.02
+"""A p99 below this is nobody's trouble, however short the calm one is."""
+
+BLOCKS = 5
+BLOCK = 100
+"""Requests of each of the two clients in one block; the second longest is their p99."""
+
+MEASUREMENTS = 3
+"""What is really slow is so each time; a noisy neighbour is not."""
 
 LARGE = 8 * MIB
 
+DESCRIPTORS = 160
+DOORS = Doors(DESCRIPTORS).most
+"""Connections that a server accepts that may have so many descriptors."""
 
-def p99(wire: Wire, count: int = 200) -> float:
-    """Seconds in which 99 of 100 small requests of one normal client are answered."""
-    times = []
-    for number in range(count):
-        start = time.perf_counter()
-        if number % 4:
-            answer = wire.ask("GET", "/bucket/small")
-        else:
-            answer = wire.ask("PUT", f"/bucket/{number}", body=b"x" * 1000)
-        times.append(time.perf_counter() - start)
-        assert answer.status == 200, answer
-    return sorted(times)[-max(1, count // 100) - 1]
+
+def seconds_of(wire: Wire, bucket: str, number: int) -> float:
+    """How long one small request of a normal client takes."""
+    start = time.perf_counter()
+    if number % 4:
+        answer = wire.ask("GET", f"/{bucket}/small")
+    else:
+        answer = wire.ask("PUT", f"/{bucket}/{number}", body=b"x" * 1000)
+    taken = time.perf_counter() - start
+    assert answer.status == 200, answer
+    return taken
+
+
+def p99s(wires: Sequence[tuple[Wire, str]]) -> list[float]:
+    """The p99 of one normal client on each of several servers, in the same moments: the median of several blocks."""
+    blocks = []
+    for _ in range(BLOCKS):
+        times = [[seconds_of(*wire, number) for wire in wires] for number in range(BLOCK)]
+        blocks.append([sorted(each)[-2] for each in zip(*times, strict=True)])
+    return [statistics.median(each) for each in zip(*blocks, strict=True)]
 
 
 class OverloadTests(LiveCase):
@@ -63,9 +87,18 @@ class OverloadTests(LiveCase):
         wire.ask("PUT", "/bucket")
         wire.ask("PUT", "/bucket/small", body=some_bytes(4 * KIB))
         self.assertEqual(wire.ask("PUT", "/bucket/large", body=some_bytes(LARGE)).status, 200)
-        self.calm = p99(wire)
+        self.calm = self.calm_client()
         self.before = self.server.memory_kib()
         return wire
+
+    def calm_client(self) -> tuple[Wire, str]:
+        """A client of another server, on the same machine, to which nothing happens."""
+        calm = shared_server()
+        wire = Wire(calm)
+        self.addCleanup(wire.close)
+        bucket = self.new_bucket(calm.s3())
+        wire.ask("PUT", f"/{bucket}/small", body=some_bytes(4 * KIB))
+        return wire, bucket
 
     def connect(self, count: int, receive_buffer: int | None = None) -> list[socket.socket]:
         """So many connections; none of them may be refused."""
@@ -81,8 +114,16 @@ class OverloadTests(LiveCase):
         return clients
 
     def assertAsCalm(self, wire: Wire) -> None:
-        """A normal client waits no longer than ten times as long as when it was alone."""
-        self.assertLess(p99(wire), max(FLOOR_S, CALM_TIMES * self.calm))
+        """A normal client waits no longer than ten times as long as one of a server that has no other.
+
+        Both are asked in turn, so that whatever else the machine does happens to both."""
+        found = []
+        for _ in range(MEASUREMENTS):
+            calm, here = p99s([self.calm, (wire, "bucket")])
+            if here < max(FLOOR_S, CALM_TIMES * calm):
+                return
+            found.append(f"{1000 * here:.1f} ms where {1000 * calm:.1f} ms are calm")
+        self.fail(f"p99, each time: {'; '.join(found)}")
 
     def assertGrown(self, most_kib: int) -> None:
         """The server has not grown by more than so much."""
@@ -110,6 +151,27 @@ class OverloadTests(LiveCase):
         found["none"] = len(waiting.get_map())
         return found
 
+    def served(self, wire: Wire, clients: list[socket.socket]) -> tuple[list[socket.socket], list[socket.socket]]:
+        """Those that got an answer, once all have of which the server knows, and those that it has not accepted."""
+
+        def all_answered() -> bool:
+            found = re.search(r"\ns3gw_open_connections (\d+)", self.figures(wire))
+            return found is not None and int(found[1]) >= DOORS and len(self.ready(clients)) == int(found[1]) - 1
+
+        wait_until(all_answered, f"{DOORS} connections that are answered")
+        served = self.ready(clients)
+        self.assertLess(len(served), DOORS + 20)  # a port accepts some more in the same go
+        self.assertEqual(self.statuses(served), {"200": len(served), "none": 0})
+        return served, [client for client in clients if client not in served]
+
+    def ready(self, clients: list[socket.socket]) -> list[socket.socket]:
+        """Those that have something to read."""
+        poll = select.poll()
+        for client in clients:
+            poll.register(client, select.POLLIN)
+        found = {number for number, _ in poll.poll(0)}
+        return [client for client in clients if client.fileno() in found]
+
     def head(self, method: str, target: str, *lines: str) -> bytes:
         return "\r\n".join([f"{method} {target} HTTP/1.1", f"Host: {self.server.authority}", *lines, "", ""]).encode()
 
@@ -135,7 +197,7 @@ class OverloadTests(LiveCase):
         self.assertEqual(wire.ask("GET", "/bucket/small").status, 200)
         for client in clients:
             client.close()
-        time.sleep(0.2)
+        self.assertOpen(wire, 1)
         again = self.connect(40)
         for client in again:
             client.sendall(self.head("GET", "/bucket/small"))
@@ -147,14 +209,14 @@ class OverloadTests(LiveCase):
         slow = self.connect(30)
         for client in slow:
             client.sendall(self.head("PUT", "/bucket/slow", "Content-Length: 100") + b"x")
-        time.sleep(0.3)
+        wait_until(lambda: wire.ask("GET", "/bucket/small").status == 503, "a refusal")
         answer = wire.ask("GET", "/bucket/small")
         self.assertEqual((answer.status, answer.code, answer.headers["Retry-After"]), (503, "SlowDown", "1"))
         self.assertEqual(wire.ask("GET", "/_health/ready").status, 200)
         self.assertEqual(wire.ask("GET", "/metrics").status, 200)
         for client in slow:
             client.close()
-        time.sleep(0.2)
+        self.assertOpen(wire, 1)
         self.assertEqual(wire.ask("GET", "/bucket/small").status, 200)
 
     def test_slow_readers(self) -> None:
@@ -207,15 +269,18 @@ class OverloadTests(LiveCase):
 
     def assertServedAgain(self, wire: Wire) -> None:
         """With the slow ones gone, nothing is held for them any more."""
-        give_up = time.monotonic() + 10
-        while True:
-            figures = wire.ask("GET", "/metrics").body.decode()
-            if "\ns3gw_buffered_bytes 0.0" in figures and "\ns3gw_open_connections 1.0" in figures:
-                break
-            self.assertLess(time.monotonic(), give_up, figures)
-            time.sleep(0.05)
+        self.assertOpen(wire, 1)
+        wait_until(lambda: "\ns3gw_buffered_bytes 0.0" in self.figures(wire), "nothing held")
         self.assertSame(wire.ask("GET", "/bucket/large").body, some_bytes(LARGE))
         self.assertNotIn("Traceback", self.server.log())
+
+    def figures(self, wire: Wire) -> str:
+        """What /metrics says."""
+        return wire.ask("GET", "/metrics").body.decode()
+
+    def assertOpen(self, wire: Wire, count: int) -> None:
+        """So many connections are open, soon."""
+        wait_until(lambda: f"\ns3gw_open_connections {count}.0" in self.figures(wire), f"{count} open connections")
 
     def test_huge_heads(self) -> None:
         """Heads without end are refused in good time, and cost nothing."""
@@ -232,19 +297,18 @@ class OverloadTests(LiveCase):
         """With few file descriptors, clients wait for others to go; the database always has what it needs."""
         wire = self.begin("--threads=2")
         self.server.stop()
-        self.server.program = ("sh", "-c", 'ulimit -n 160; exec "$@"', "sh", *LiveServer.program)
+        self.server.program = ("sh", "-c", f'ulimit -n {DESCRIPTORS}; exec "$@"', "sh", *LiveServer.program)
         self.server.start()
         wire = Wire(self.server)
         self.addCleanup(wire.close)
         clients = self.connect(300)
         for client in clients:
             client.sendall(self.head("GET", "/bucket/small"))
-        found = self.statuses(clients, 1.0)
-        self.assertEqual(found["200"] + found["none"], 300)
-        self.assertIn(found["200"], range(95, 120))  # a port accepts some more in the same go
+        served, waiting = self.served(wire, clients)
         for number in range(80):  # tables are written meanwhile
             self.assertEqual(wire.ask("PUT", f"/bucket/{number}", body=some_bytes(MIB, number)).status, 200)
-        for client in clients[:100]:
-            client.close()
-        self.assertEqual(self.statuses(clients[100:200], 10.0)["200"], 100)
+        for _ in range(2):
+            for client in served:
+                client.close()
+            served, waiting = self.served(wire, waiting)
         self.assertNotIn("Too many open files", self.server.log())

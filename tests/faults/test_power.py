@@ -2,33 +2,31 @@
 
 A gateway works above `shim.c` and is killed; then the disk is reckoned as a power cut at many moments would have left
 it, in every form of loss that `disk` knows, opened, and compared with what its clients were told.
-
-``S3GW_TORTURE=N`` in the environment makes N times as many rounds.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
 from pathlib import Path
 from random import Random
 
-from twisted.trial.unittest import FailTest, SynchronousTestCase
+from twisted.trial.unittest import FailTest
 
 from s3gw.store.interface import StoreUnusable
 from s3gw.store.rocks import RocksStore
+from tests.bounded import BoundedTestCase, join_all
 from tests.faults.disk import FORMS, LOST
 from tests.faults.history import BUCKET, Client, Lost
 from tests.faults.server import FaultyServer
 from tests.live.wire import Wire
+from tests.torture import RUNS, SEED
 
-TORTURE = int(os.environ.get("S3GW_TORTURE", "0"))
-RUNS = max(1, TORTURE)
 CUTS = 8
 """In each form, for each run."""
 OPERATIONS = 60
-SEED = int(os.environ.get("S3GW_SEED", "20261122"))
+WORK_S = 60.0
+"""How long clients may take for their operations."""
 
 
 def open_store(path: Path, *, create: bool = False) -> RocksStore:
@@ -36,7 +34,7 @@ def open_store(path: Path, *, create: bool = False) -> RocksStore:
     return RocksStore.open(str(path), cache_bytes=1 << 20, reserve_bytes=0, create=create)
 
 
-class PowerCutTests(SynchronousTestCase):
+class PowerCutTests(BoundedTestCase):
     """Power fails in the middle of it."""
 
     def begin(self, durability: str, chance: Random, clients: int) -> list[Client]:
@@ -65,10 +63,9 @@ class PowerCutTests(SynchronousTestCase):
         watching = threading.Thread(target=watcher.watch, args=(clients, chance.getrandbits(32)), daemon=True)
         for thread in (*threads, watching):
             thread.start()
-        for thread in threads:
-            thread.join(60)
+        join_all(threads, WORK_S)
         self.server.kill()
-        watching.join(10)
+        join_all([watching], WORK_S)
         self.assertEqual(failures, [])
 
     def cut(self, clients: list[Client], chance: Random, *, everything: bool) -> tuple[int, int]:

@@ -20,6 +20,7 @@ from twisted.python.components import proxyForInterface
 from twisted.trial.itrial import IReporter
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
+from tests.bounded import BoundedTestCase
 from tests.live.server import LiveServer, environment, shared_server
 
 KIB = 1024
@@ -63,7 +64,7 @@ class _Watched(proxyForInterface(IReporter, "reporter")):  # type: ignore[misc]
         self.reporter.addFailure(test, failure)
 
 
-class LiveCase(SynchronousTestCase):
+class LiveCase(BoundedTestCase):
     """A test with a server, and with its log when it fails.
 
     :cvar auth: of the shared server that it uses, as is ``tls``."""

@@ -7,7 +7,7 @@
 | port           | a free one, read from the log line ``listening on http://127.0.0.1:PORT``                       |
 | keys           | `ACCESS_KEY` and `SECRET_KEY`, through the environment: never on a command line                 |
 | files          | ``db/``, ``tls/`` and ``log`` in a directory of its own, below the one that trial runs tests in |
-| end            | `stop` (SIGTERM), `kill` (SIGKILL), or the end of the test run                                  |
+| end            | `stop` (SIGTERM), `kill` (SIGKILL), or the end of the test run, even if that is killed          |
 
 `shared_server` starts one server for each kind of listener and authentication and keeps it for the whole run: a test
 that does nothing to the server itself takes one of these, and a bucket of its own.
@@ -16,6 +16,7 @@ that does nothing to the server itself takes one of these, and a bucket of its o
 from __future__ import annotations
 
 import atexit
+import ctypes
 import os
 import re
 import shutil
@@ -58,6 +59,16 @@ _ACTIVATE = (
     "os.execv(sys.argv[2], sys.argv[2:])"
 )
 """What systemd does in between fork and exec: the socket is descriptor 3 (sd_listen_fds(3))."""
+
+_PR_SET_PDEATHSIG = 1
+_PRCTL = getattr(ctypes.CDLL(None), "prctl", None)
+
+
+def die_with_us() -> None:
+    """In a new process: to be killed when the one that started it ends, however that ends (prctl(2), Linux)."""
+    if _PRCTL is not None:
+        _PRCTL(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
 
 _LISTENING = re.compile(r"listening on (https?)://127\.0\.0\.1:(\d+)")
 _VARIABLE = re.compile("(S3GW|AWS|TWISTD?)_|PYTHONPATH$|[A-Za-z]+_(proxy|PROXY)$")
@@ -190,6 +201,7 @@ class LiveServer:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 pass_fds=handed,
+                preexec_fn=die_with_us,  # noqa: PLW1509  # it calls prctl and nothing else
             )
         _RUNNING.add(self)
 

@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from tests.bounded import join_all
 from tests.live.case import KIB, LiveCase, some_bytes
 from tests.live.server import CHECKOUT, LiveServer, environment
 
@@ -60,13 +61,13 @@ class BackupTests(LiveCase):
         for key, body in bodies.items():
             s3.put_object(Bucket=bucket, Key=key, Body=body, Metadata={"number": key[4:]})
         ending = threading.Event()
-        writer = threading.Thread(target=self.write_on, args=(self.server.s3(), bucket, ending))
+        writer = threading.Thread(target=self.write_on, args=(self.server.s3(), bucket, ending), daemon=True)
         writer.start()
         try:
             first = self.backup()
         finally:
             ending.set()
-            writer.join()
+            join_all([writer], COMMAND_S)
         s3.put_object(Bucket=bucket, Key="last", Body=b"last")
         second = self.backup()
         self.assertLess(second["copied_bytes"], first["bytes"])

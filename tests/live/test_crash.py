@@ -7,16 +7,17 @@ import threading
 import time
 
 from s3gw.store.rocks import RocksStore
+from tests.bounded import join_all
 from tests.live.case import MIB, LiveCase
 from tests.live.server import LiveServer
 from tests.live.wire import Wire
 from tests.live.workload import Writer, Wrong
+from tests.torture import RUNS, SEED
 
-ROUNDS = 16
+ROUNDS = 16 * RUNS
 """Every fourth has a second kill."""
 WRITERS = 4
 BUCKET = "crash"
-SEED = 20261122
 
 
 class CrashTests(LiveCase):
@@ -41,9 +42,7 @@ class CrashTests(LiveCase):
             thread.start()
         time.sleep(seconds)
         self.server.kill()
-        for thread in threads:
-            thread.join(30)
-            self.assertFalse(thread.is_alive())
+        join_all(threads, 30)
         if wrong:
             raise wrong[0]
 

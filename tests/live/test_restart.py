@@ -7,10 +7,12 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from tests.bounded import join_all, wait_until
 from tests.live.case import KIB, LiveCase, some_bytes
 from tests.live.server import CLEAN_EXITS, REQUEST_S, LiveServer
+from tests.torture import TORTURE
 
-RESTARTS = 5
+RESTARTS = 20 if TORTURE else 5
 CLIENTS = 3
 BACKLOG = 128
 
@@ -25,7 +27,7 @@ class Load:
         self.done = 0
         self.failures: list[BaseException] = []
         self._ending = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(each,)) for each in work]
+        self._threads = [threading.Thread(target=self._run, args=(each,), daemon=True) for each in work]
 
     def _run(self, work: Callable[[int], object]) -> None:
         number = 0
@@ -44,8 +46,7 @@ class Load:
 
     def __exit__(self, *_: object) -> None:
         self._ending.set()
-        for thread in self._threads:
-            thread.join(REQUEST_S)
+        join_all(self._threads, 2 * REQUEST_S)
 
 
 class RestartTests(LiveCase):
@@ -87,18 +88,9 @@ class RestartTests(LiveCase):
                 self.assertIn(self.server.stop(), CLEAN_EXITS)
                 self.server.start()
                 self.assertEqual(self.server.port, port)
-                self.wait_for(lambda before=before: load.done > before + CLIENTS)  # type: ignore[misc]
+                wait_until(lambda before=before: load.done > before + CLIENTS, "more load")  # type: ignore[misc]
         self.assertEqual(load.failures, [])
         self.assertEqual(connections.failures, [])
         self.assertGreater(connections.done, RESTARTS)
         listed = sum(page["KeyCount"] for page in clients[0].get_paginator("list_objects_v2").paginate(Bucket=bucket))
         self.assertEqual(listed, load.done)
-
-    def wait_for(self, come: Callable[[], bool]) -> None:
-        """Until so much was done."""
-        waited = threading.Event()
-        for _ in range(1000):
-            if come():
-                return
-            waited.wait(0.02)
-        self.fail("the load does not go on")

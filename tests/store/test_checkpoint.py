@@ -17,6 +17,7 @@ from s3gw.store.interface import ICheckpointStore, StoreFailed
 from s3gw.store.options import MIB
 from s3gw.store.rocks import RocksStore
 from s3gw.store.staging import LOGGED_CHUNKS
+from tests.bounded import join_all
 from tests.store.contract import Actor
 
 CACHE_BYTES = 8 << 20
@@ -77,7 +78,7 @@ class CheckpointTests(SynchronousTestCase):
                 self.actor.do(self.actor.inline(f"small-{number}", b"%d" % number))
                 committed[0] = number
 
-        writer = Thread(target=write)
+        writer = Thread(target=write, daemon=True)
         writer.start()
         taken = []
         try:
@@ -91,7 +92,7 @@ class CheckpointTests(SynchronousTestCase):
                 taken.append((path, before))
         finally:
             ending.set()
-            writer.join()
+            join_all([writer], 30)
         for path, before in taken:
             copy = self.opened(path)
             for number in range(1, before + 1):

@@ -10,17 +10,18 @@ import sys
 from pathlib import Path
 from random import Random
 
-from twisted.trial.unittest import TestCase
-
 import s3gw
 from s3gw.model import BucketInfo, UploadInfo
 from s3gw.store.interface import CreateBucket, IObjectStore, ListQuery, Mutation, UploadQuery
 from s3gw.store.memory import MemoryStore
 from s3gw.store.rocks import RocksStore
+from tests.bounded import BoundedTestCase
 from tests.store.contract import Actor
 from tests.store.crash_worker import JOURNAL, content
+from tests.torture import RUNS, SEED
 
-ROUNDS = 14
+ROUNDS = 14 * RUNS
+STOP_S = 20.0
 
 
 class Worker:
@@ -35,6 +36,7 @@ class Worker:
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(roots)},
             bufsize=0,
+            start_new_session=True,  # so that its child goes with it
         )
 
     def run(self, seed: int, entries: int) -> list[tuple]:
@@ -65,9 +67,14 @@ class Worker:
                     return entries
 
     def stop(self) -> None:
+        """End it; it has nothing to do unless a test was interrupted."""
         self._process.stdin.close()
         self._process.stdout.close()
-        self._process.wait()
+        try:
+            self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait(STOP_S)
 
 
 def everything(store: IObjectStore) -> dict[str, object]:
@@ -89,19 +96,19 @@ def bodies(actor: Actor, upload: UploadInfo, parts: tuple) -> list[bytes]:
     return [b"".join(actor._extent(extent) for extent in part.extents) for part in parts]
 
 
-class CrashTests(TestCase):
+class CrashTests(BoundedTestCase):
     def test_killed(self) -> None:
         """Killed again and again, the store always holds what was acknowledged, each later mutation wholly or not at
         all, and not a row too many."""
         path = self.mktemp()
         worker = Worker(path, "commit")
         self.addCleanup(worker.stop)
-        random = Random(42)
+        random = Random(SEED)
         model = MemoryStore()
         model.commit([CreateBucket(BucketInfo(bucket, 1)) for bucket in "bc"])
         mutations = 0
-        for seed in range(ROUNDS):
-            said = worker.run(seed, random.randrange(1, 120))
+        for number in range(ROUNDS):
+            said = worker.run(SEED + number, random.randrange(1, 120))
             if said:
                 model.commit([CreateBucket(BucketInfo(bucket, 1)) for bucket in "bc"])
             pending = self.replay(model, said)
@@ -120,8 +127,8 @@ class CrashTests(TestCase):
         worker = Worker(path, "memory")
         self.addCleanup(worker.stop)
         objects = 0
-        for seed in range(3):
-            worker.run(seed, 150)
+        for number in range(3 * RUNS):
+            worker.run(SEED + number, 150)
             store = RocksStore.open(path, cache_bytes=1 << 20, reserve_bytes=0)
             try:
                 self.assertEqual(list(store.faults()), [])

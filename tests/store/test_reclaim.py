@@ -24,6 +24,7 @@ from s3gw.store.interface import (
 )
 from s3gw.store.options import CHUNKS, MIB
 from s3gw.store.rocks import RocksStore
+from tests.bounded import join_all
 from tests.store import contract
 
 NOISE = Random(1).randbytes(2 * MIB)
@@ -209,11 +210,10 @@ class LargeBlobTests(TestCase):
     def test_together(self) -> None:
         """Several threads that settle at once all find their blobs settled."""
         puts = [staged(self.store, f"k{number}", 20) for number in range(4)]
-        threads = [Thread(target=self.store.settle, args=(put.staged,)) for put in puts]
+        threads = [Thread(target=self.store.settle, args=(put.staged,), daemon=True) for put in puts]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        join_all(threads, 30)
         self.assertFalse(self.store.unsettled([put.staged[0] for put in puts]))
 
 
