@@ -62,9 +62,41 @@ class Reader(Protocol):
         """Let go. May be called more than once."""
 
 
+class KeptHeaders(list[tuple[str, str]]):
+    """Headers that go into many answers, and never change.
+
+    :ivar lines: what `web.request.header_lines` made of them, once it has.
+    """
+
+    __slots__ = ("lines",)
+
+    def __init__(self, headers: Headers) -> None:
+        super().__init__(headers)
+        self.lines: tuple[str, int | None] | None = None
+
+
+class Known:
+    """The record of an object that is kept in memory.
+
+    :ivar headers: of the answers about it that depend on nothing else in the request, by x-amz-checksum-mode.
+    """
+
+    __slots__ = ("headers", "info")
+
+    def __init__(self, info: ObjectInfo) -> None:
+        self.info = info
+        self.headers: dict[str | None, KeptHeaders] = {}
+
+
 class Storage(Protocol):
     """`store.interface.IObjectStore` for coroutines. The errors are the same; `SlowDown`, `InsufficientStorage` and
     `InternalError` stand in for StoreStalled, StoreFull and StoreFailed."""
+
+    def known(self, bucket: str, key: str) -> Known | None:
+        """The object under a key if its record is in memory; None says nothing."""
+
+    def hot_body(self, info: ObjectInfo) -> Buffer | None:
+        """The whole body of a known object if it is one row, and in memory."""
 
     async def find(self, bucket: str, key: str) -> ObjectInfo | None: ...
     async def open(self, bucket: str, key: str) -> Reader | None: ...

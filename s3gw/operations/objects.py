@@ -13,7 +13,7 @@ from s3gw.errors import (
     NoSuchKey,
 )
 from s3gw.model import ByteRange, Checksum, ObjectInfo
-from s3gw.operations.call import Call, Headers, Reader, Response
+from s3gw.operations.call import Buffer, Call, Headers, KeptHeaders, Known, Reader, Response
 from s3gw.operations.headers import (
     checksum_headers,
     object_headers,
@@ -66,6 +66,10 @@ async def _refuse_early(call: Call, condition: WriteCondition) -> None:
 
 async def get_object(call: Call) -> Response:
     """GET /bucket/key"""
+    known = call.storage.known(call.bucket, call.key)
+    body = None if known is None else call.storage.hot_body(known.info)
+    if known is not None and body is not None:
+        return _answer_hot(call, known, body)
     for _ in range(LOOKS):
         reader = await call.storage.open(call.bucket, call.key)
         if reader is None:
@@ -80,9 +84,33 @@ async def get_object(call: Call) -> Response:
     raise InternalError("The object is being replaced faster than it can be read.")
 
 
+def _answer_hot(call: Call, known: Known, body: Buffer) -> Response:
+    """The answer when everything is in memory: nothing is waited for, so nothing need be held."""
+    if call.head.ordinary:
+        return Response(200, _kept_headers(call, known), (body,))
+    if _unchanged(call, known.info):
+        return not_modified(known.info)
+    span = select(call, known.info)
+    headers = describe(call, known.info, span)
+    if span is None:
+        return Response(200, headers, (body,))
+    return Response(206, headers, (memoryview(body)[span.start : span.start + span.length],))
+
+
+def _kept_headers(call: Call, known: Known) -> KeptHeaders:
+    """The headers of the answer to an ordinary request."""
+    mode = call.head.headers.get("x-amz-checksum-mode")
+    kept = known.headers.get(mode)
+    if kept is None:
+        kept = KeptHeaders(describe(call, known.info, None))
+        if mode in (None, "ENABLED"):
+            known.headers[mode] = kept
+    return kept
+
+
 async def _answer_get(call: Call, reader: Reader) -> Response:
     info = reader.info
-    if evaluate(call.head, info.etag, info.modified, call.gateway.clock()) is Outcome.NOT_MODIFIED:
+    if _unchanged(call, info):
         reader.close()
         return not_modified(info)
     span = select(call, info)
@@ -102,13 +130,21 @@ async def _answer_get(call: Call, reader: Reader) -> Response:
 
 async def head_object(call: Call) -> Response:
     """HEAD /bucket/key"""
+    known = call.storage.known(call.bucket, call.key)
+    if known is not None and call.head.ordinary:
+        return Response(200, _kept_headers(call, known))
     info = await call.storage.find(call.bucket, call.key)
     if info is None:
         raise NoSuchKey(Key=call.key)
-    if evaluate(call.head, info.etag, info.modified, call.gateway.clock()) is Outcome.NOT_MODIFIED:
+    if _unchanged(call, info):
         return not_modified(info)
     span = select(call, info)
     return Response(200 if span is None else 206, describe(call, info, span))
+
+
+def _unchanged(call: Call, info: ObjectInfo) -> bool:
+    """Whether the client has what it asks for. :raises PreconditionFailed:"""
+    return evaluate(call.head, info.etag, info.modified, call.gateway.clock()) is Outcome.NOT_MODIFIED
 
 
 def select(call: Call, info: ObjectInfo) -> ByteRange | None:

@@ -63,6 +63,30 @@ def decode(quoted: str) -> str:
         raise InvalidURI() from None
 
 
+ORDINARY = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "amz-sdk-invocation-id",
+        "amz-sdk-request",
+        "authorization",
+        "cache-control",
+        "connection",
+        "content-length",
+        "date",
+        "host",
+        "pragma",
+        "user-agent",
+        "x-amz-checksum-mode",
+        "x-amz-content-sha256",
+        "x-amz-date",
+        "x-amz-user-agent",
+    }
+)
+"""Headers that say nothing about which bytes of which object are wanted, or under what condition."""
+
+
 class RequestHead:
     """Method, target and headers of one request.
 
@@ -88,6 +112,12 @@ class RequestHead:
         if self._query is None:
             self._query = Query(self.raw_query) if self.raw_query else _NO_QUERY
         return self._query
+
+    @property
+    def ordinary(self) -> bool:
+        """Whether it has no query, and only headers that nothing but authentication and ``x-amz-checksum-mode`` looks
+        at: so it is with most requests for an object."""
+        return not self.raw_query and self.headers.keys() <= ORDINARY
 
     def header(self, name: str) -> str | None:
         """The value of the header with this lower-case name."""

@@ -41,6 +41,15 @@ class BodyCache:
         self._rows.move_to_end(name)
         return found
 
+    def inline(self, inline: bytes) -> Buffer | None:
+        """As `get`, of an inline body by its id; who does not find it looks again with `get`."""
+        name = (inline, 0)
+        found = self._rows.get(name)
+        if found is not None:
+            self.hits += 1
+            self._rows.move_to_end(name)
+        return found
+
     def put(self, row: ChunkRow | InlineRow, body: Buffer) -> None:
         """Remember the bytes of a row; the rows used longest ago make room."""
         name = (row.blob, row.number) if isinstance(row, ChunkRow) else (row.inline, 0)

@@ -25,6 +25,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from s3gw.errors import InternalError, S3Error, SlowDown
+from s3gw.operations.call import KeptHeaders
 from s3gw.s3.head import RequestHead
 from s3gw.web.body import BodySender, BodySource, Buffer, ClientDisconnected, MemorySource, RequestBody
 from s3gw.web.stock import StockRequest
@@ -49,6 +50,10 @@ def header_lines(headers: Sequence[tuple[str, str]]) -> tuple[str, int | None]:
 
     :raises ValueError: a name or value would break out of its line.
     """
+    if type(headers) is KeptHeaders:
+        if headers.lines is None:
+            headers.lines = header_lines([*headers])
+        return headers.lines
     length = None
     count = 0
     text = ""

@@ -20,6 +20,7 @@ from twisted.logger import Logger
 
 from s3gw.errors import InsufficientStorage, InternalError, S3Error, SlowDown
 from s3gw.model import BucketInfo, ListPage, ObjectInfo, PartPage, UploadInfo, UploadPage
+from s3gw.operations.call import Known
 from s3gw.store.cache import BodyCache
 from s3gw.store.interface import (
     UNKNOWN,
@@ -40,7 +41,7 @@ from s3gw.store.interface import (
     StoreStalled,
     UploadQuery,
 )
-from s3gw.web.bodies import Bodies, HeldObject
+from s3gw.web.bodies import Bodies, Buffer, HeldObject
 from s3gw.web.lanes import HandOver, Lane
 
 T = TypeVar("T")
@@ -73,7 +74,7 @@ class _CommitLane(Lane[Mutation, Committed]):
 
     uncertain: frozenset[tuple[str, str]] = frozenset()
     lost: frozenset[tuple[str, str]] = frozenset()
-    known: dict[tuple[str, str], ObjectInfo]
+    known: dict[tuple[str, str], Known]
 
     def begun(self, jobs: Sequence[Mutation]) -> None:
         self.uncertain = frozenset(map(_name, jobs)) | self.lost
@@ -126,11 +127,19 @@ class LaneStorage:
         self._lookups: Lane[tuple[str, str], ObjectInfo | None] = Lane(hand_over, store.look_up)
         self._frees: Lane[bytes, None] = Lane(hand_over, self._free, most=64)
 
+    def known(self, bucket: str, key: str) -> Known | None:
+        """The object under a key if its record is kept decoded."""
+        return self._known.get((bucket, key))
+
+    def hot_body(self, info: ObjectInfo) -> Buffer | None:
+        """The body of a known object, if it is inline and in the cache."""
+        return self.cache.inline(info.inline) if info.inline else None
+
     async def find(self, bucket: str, key: str) -> ObjectInfo | None:
         """The object under a key, or None."""
         known = self._known.get((bucket, key))
         if known is not None:
-            return known
+            return known.info
         info, durable = await self._look(bucket, key)
         if not durable:
             await self._durable()
@@ -140,7 +149,7 @@ class LaneStorage:
         """As `find`, with the object's bytes held until the answer is closed."""
         known = self._known.get((bucket, key))
         if known is not None:
-            return self._bodies.hold(bucket, key, known)
+            return self._bodies.hold(bucket, key, known.info)
         info, durable = await self._look(bucket, key)
         held = None if info is None else self._bodies.hold(bucket, key, info)
         if not durable:
@@ -165,7 +174,7 @@ class LaneStorage:
         if info is not None and len(info.extents) <= KNOWN_EXTENTS:
             if len(self._known) >= KNOWN_OBJECTS:
                 del self._known[next(iter(self._known))]
-            self._known[name] = info
+            self._known[name] = Known(info)
         return info, True
 
     async def _durable(self) -> None:

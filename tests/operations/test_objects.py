@@ -376,3 +376,57 @@ class AnyKeyTests(GatewayTestCase):
         with self.assertRaises(ClientError) as caught:
             client.put_object(Bucket="bucket", Key="ü" * 512 + "x")
         self.assertEqual("KeyTooLongError", caught.exception.response["Error"]["Code"])
+
+
+class HotTests(ObjectCase):
+    """A second answer comes from memory by a shorter way; it says what the first one said."""
+
+    BODY = bytes(range(256)) * 8
+
+    def answer(
+        self, method: str, headers: dict[str, str], query: str, *, cold: bool
+    ) -> tuple[int, dict[str, str], bytes]:
+        """What one request gets: of what only the store has, or of what memory has too."""
+        storage = self.gateway.storage
+        storage._known.clear()
+        if not cold:
+            self.request("GET", "/bucket/key")
+            known = storage.known("bucket", "key")
+            assert known is not None
+            self.assertIsNotNone(storage.hot_body(known.info))
+        answer = self.request(method, "/bucket/key", headers, query=query)
+        headers = dict(answer.headers)
+        body = answer.body.replace(headers.pop("x-amz-request-id").encode(), b"")
+        return answer.status, headers, body
+
+    def test_same_answers(self) -> None:
+        """Whatever is asked for, whole or in part, under a condition or not."""
+        checksum = b64encode(crc32(self.BODY).to_bytes(4, "big")).decode()
+        stored = {"x-amz-meta-a": "b", "Cache-Control": "no-store", "x-amz-tagging": "a=b"}
+        stored["x-amz-checksum-crc32"] = checksum
+        put = self.request("PUT", "/bucket/key", stored, self.BODY)
+        requests: list[tuple[dict[str, str], str]] = [({}, "")]
+        requests += [({"x-amz-checksum-mode": mode}, "") for mode in ("ENABLED", "enabled", "what")]
+        requests += [({"Range": f"bytes={part}"}, "") for part in ("0-0", "5-", "-7", "2048-", "0-9,20-29", "x")]
+        requests += [({"If-None-Match": tag}, "") for tag in (put.headers["etag"], "*", '"other"')]
+        requests += [({"If-Match": tag}, "") for tag in (put.headers["etag"], '"other"')]
+        requests += [({"If-None-Match": put.headers["etag"], "Range": "bytes=0-1", "Origin": "https://a"}, "")]
+        requests += [({}, query) for query in ("partNumber=1", "partNumber=2", "response-content-type=a/b", "x=y")]
+        for method in ("GET", "HEAD"):
+            for headers, query in requests:
+                with self.subTest(method=method, headers=headers, query=query):
+                    cold = self.answer(method, headers, query, cold=True)
+                    self.assertEqual(cold, self.answer(method, headers, query, cold=False))
+
+    def test_replaced(self) -> None:
+        """What is written, tagged or deleted shows at once."""
+        for body in (b"one", b"two"):
+            self.request("PUT", "/bucket/key", body=body)
+            for _ in range(3):
+                self.assertEqual(body, self.request("GET", "/bucket/key").body)
+        tags = b"<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>"
+        self.request("PUT", "/bucket/key", query="tagging", body=tags)
+        self.assertEqual("1", self.request("GET", "/bucket/key").headers.get("x-amz-tagging-count"))
+        self.request("DELETE", "/bucket/key")
+        self.assertEqual(404, self.request("GET", "/bucket/key").status)
+        self.assertEqual(404, self.request("HEAD", "/bucket/key").status)
