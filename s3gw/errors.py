@@ -154,6 +154,12 @@ class InvalidBucketName(S3Error):
     status = 400
 
 
+class InvalidBucketState(S3Error):
+    """The request is not valid for the current state of the bucket."""
+
+    status = 409
+
+
 class InvalidChunkSizeError(S3Error):
     """Only the last chunk is allowed to have a size less than 8192 bytes"""
 

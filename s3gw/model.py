@@ -9,12 +9,22 @@ user metadata are the bytes of the wire decoded as Latin-1, so that they come ba
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 CHUNK_BYTES = 64 * 1024
 """The largest value of a row that holds body bytes (its CRC not counted)."""
+
+
+ENABLED = "Enabled"
+SUSPENDED = "Suspended"
+
+NULL = "null"
+"""The id of the version that was written while versioning was not enabled."""
+
+OBJECT_LOCK = "object-lock"
+"""The configuration document that a bucket has if, and only if, its versions can be locked."""
 
 
 class BucketInfo(msgspec.Struct, frozen=True, array_like=True):
@@ -24,6 +34,7 @@ class BucketInfo(msgspec.Struct, frozen=True, array_like=True):
     :ivar owner: canonical user id of the owner; empty when the gateway runs without authentication.
     :ivar region: the LocationConstraint that it was created with; empty for us-east-1.
     :ivar documents: configuration documents by sub-resource name (``cors``, ``tagging``, ...), as stored.
+    :ivar versioning: `ENABLED`, `SUSPENDED`, or empty for a bucket that never was either.
     """
 
     name: str
@@ -31,6 +42,7 @@ class BucketInfo(msgspec.Struct, frozen=True, array_like=True):
     owner: str = ""
     region: str = ""
     documents: Mapping[str, bytes] = {}
+    versioning: str = ""
 
 
 class Extent(msgspec.Struct, frozen=True, array_like=True):
@@ -65,8 +77,20 @@ class PartSummary(msgspec.Struct, frozen=True, array_like=True):
     checksum: str = ""
 
 
+class ObjectLock(msgspec.Struct, frozen=True, array_like=True):
+    """What Object Lock says of a version.
+
+    :ivar mode: ``GOVERNANCE`` or ``COMPLIANCE``, and ``until``, ms since the epoch; empty and 0 without a retention.
+    :ivar hold: ``ON`` or ``OFF``; empty when nobody ever said either.
+    """
+
+    mode: str = ""
+    until: int = 0
+    hold: str = ""
+
+
 class ObjectInfo(msgspec.Struct, frozen=True, array_like=True):
-    """An object without its bytes.
+    """An object without its bytes: one version of it, or a delete marker.
 
     The body is either inline (``inline`` names the one row that holds it) or the concatenation of ``extents``; an empty
     object has neither.
@@ -78,6 +102,10 @@ class ObjectInfo(msgspec.Struct, frozen=True, array_like=True):
     :ivar headers: ``content-type`` and the other stored response headers, by lower-case name.
     :ivar metadata: user metadata by name, lower case and without ``x-amz-meta-``.
     :ivar upload: id of the multipart upload that made it; empty otherwise.
+    :ivar order: its place among the versions of its key: the greater, the newer. 0 for what was written before its
+        bucket had versioning. The store gives it, and ``null``.
+    :ivar null: whether it is the null version, of which a key has one at most.
+    :ivar marker: whether it is a delete marker.
     """
 
     size: int
@@ -92,6 +120,34 @@ class ObjectInfo(msgspec.Struct, frozen=True, array_like=True):
     tags: tuple[tuple[str, str], ...] = ()
     owner: str = ""
     upload: str = ""
+    order: int = 0
+    null: bool = True
+    marker: bool = False
+    lock: ObjectLock | None = None
+
+    @property
+    def version(self) -> str:
+        """Its version id: opaque to clients, and in the order of creation."""
+        return NULL if self.null else f"{self.order:016x}"
+
+
+ORDERS_PER_MS = 1 << 20
+
+
+def first_order(modified: int) -> int:
+    """The least order of a version that was modified then, ms since the epoch."""
+    return modified * ORDERS_PER_MS
+
+
+def version_order(version: str) -> int | None:
+    """The order in a version id, None for `NULL` and for what is no version id of ours."""
+    if len(version) != 16:
+        return None
+    try:
+        order = int(version, 16)
+    except ValueError:
+        return None
+    return order if f"{order:016x}" == version else None
 
 
 class UploadInfo(msgspec.Struct, frozen=True, array_like=True):
@@ -107,6 +163,7 @@ class UploadInfo(msgspec.Struct, frozen=True, array_like=True):
     tags: tuple[tuple[str, str], ...] = ()
     checksum_algorithm: str = ""
     checksum_type: str = ""
+    lock: ObjectLock | None = None
 
 
 class PartInfo(msgspec.Struct, frozen=True, array_like=True):
@@ -144,6 +201,37 @@ class ListPage(msgspec.Struct, frozen=True):
     prefixes: tuple[str, ...]
     truncated: bool
     last: str = ""
+
+
+class VersionEntry(msgspec.Struct, frozen=True):
+    """A version in a listing. :ivar latest: whether it is the newest of its key."""
+
+    key: str
+    info: ObjectInfo
+    latest: bool
+
+
+class VersionPage(msgspec.Struct, frozen=True):
+    """One page of versions and delete markers, in key order, those of a key the newest first.
+
+    :ivar last: the last key or common prefix of the page, and ``last_order`` the order of the last version of that key,
+        None behind a common prefix.
+    """
+
+    entries: tuple[VersionEntry, ...]
+    prefixes: tuple[str, ...]
+    truncated: bool
+    last: str = ""
+    last_order: int | None = None
+
+    @staticmethod
+    def of(
+        found: Sequence[tuple[str, VersionEntry]], prefixes: tuple[str, ...], truncated: bool, last: str
+    ) -> VersionPage:
+        """The page that ``s3.listing.list_page`` found."""
+        entries = tuple(entry for _, entry in found)
+        last_order = entries[-1].info.order if entries and entries[-1].key == last else None
+        return VersionPage(entries, prefixes, truncated, last, last_order)
 
 
 class UploadPage(msgspec.Struct, frozen=True):

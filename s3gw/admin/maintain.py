@@ -25,6 +25,7 @@ def _stats_lines(found: Usage) -> Iterator[str]:
     for each in found.buckets:
         yield (
             f"{each.bucket}: {each.objects} objects, {in_bytes(each.object_bytes)}; "
+            f"{each.versions} older versions, {in_bytes(each.version_bytes)}; "
             f"{each.uploads} uploads, {in_bytes(each.upload_bytes)}"
         )
     objects, size = sum(each.objects for each in found.buckets), sum(each.object_bytes for each in found.buckets)

@@ -5,6 +5,8 @@ rows                 must
 ===================  ==========================================================================================
 any                  be what was written
 object, upload       be in a bucket that exists
+version              be in a bucket that exists, in the row of its kind and order, older than the object of its key; and
+                     where there is no object, the newest be a delete marker
 part                 be of an upload that exists
 inline body          be there for each object that names one, with its id, and for nothing else
 referenced blob      count the extents of objects and parts that name it, and be there for each that is named
@@ -17,12 +19,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from itertools import groupby
+from heapq import merge
+from itertools import groupby, starmap
 from typing import TypeVar
 
 import msgspec
 
-from s3gw.model import CHUNK_BYTES, Extent
+from s3gw.model import CHUNK_BYTES, Extent, ObjectInfo
 from s3gw.store import keys
 from s3gw.store.engine import Engine
 from s3gw.store.interface import CorruptChunk, StaleBody
@@ -50,6 +53,33 @@ class Fault(msgspec.Struct, frozen=True):
     row: str
     what: str
     at: bytes = b""
+
+
+HEADLESS = "no current version, though the newest is no delete marker"
+
+
+def is_owned(engine: Engine, body: bytes) -> bool | None:
+    """Whether there is an object with an inline body in the row ``body``; None if that cannot be read.
+
+    That it has another one than this is told when the object is looked at."""
+    owners = keys.inline_owners(body)
+    known: bool | None = False
+    for owner, record in zip(owners, engine.records(owners), strict=True):
+        if record is None:
+            continue
+        info = _readable(owner, record)
+        if info is None:
+            known = None
+        elif info.inline and keys.inline_row_of(owner, info.order) == body:
+            return True
+    return known
+
+
+def _readable(row: bytes, value: bytes) -> ObjectInfo | None:
+    try:
+        return OBJECT.decode(row, value)
+    except CorruptChunk:
+        return None
 
 
 def faults(engine: Engine, seen: Callable[[], object] = lambda: None) -> Iterator[Fault]:
@@ -94,13 +124,10 @@ class _Inspection:
         buckets = {row[len(keys.BUCKETS) :] for row, _ in self._rows(keys.BUCKETS)}
         for _ in self._records(BUCKET, keys.BUCKETS):
             pass
-        for row, info in self._records(OBJECT, keys.OBJECTS):
-            self._name(info.extents)
-            _, bucket, key = row.split(b"\0", 2)
-            if bucket not in buckets:
-                self._fault(row, "object without a bucket")
-            if info.inline:
-                self._inline_body(keys.INLINE_BODIES + bucket + b"\0" + key, info.inline)
+        for prefix in keys.OF_OBJECTS:
+            for row, info in self._records(OBJECT, prefix):
+                self._object(row, info, buckets)
+        self._histories()
         uploads = set()
         for row, upload in self._records(UPLOAD, keys.UPLOADS):
             uploads.add(upload.upload)
@@ -110,6 +137,35 @@ class _Inspection:
             self._name(part.extents)
             if row[len(keys.PARTS) : -3].decode() not in uploads:
                 self._fault(row, "part without an upload")
+
+    def _object(self, row: bytes, info: ObjectInfo, buckets: set[bytes]) -> None:
+        self._name(info.extents)
+        if keys.split_version(row)[0] not in buckets:
+            self._fault(row, "object without a bucket")
+        if info.inline:
+            self._inline_body(keys.inline_row_of(row, info.order), info.inline)
+        if row.startswith(keys.VERSIONS) and (info.null or info.order != keys.order_of(row)):
+            self._fault(row, "version in a row of another")
+        if (row.startswith(keys.NULLS) and not info.null) or (row.startswith(keys.OBJECTS) and info.marker):
+            self._fault(row, "version in a row of another kind")
+
+    def _histories(self) -> None:
+        """Whether the newest version of each key is where it must be."""
+        rows = (self._rows(prefix) for prefix in (keys.NULLS, keys.VERSIONS))
+        older = merge(*rows, key=lambda found: keys.split_version(found[0]))
+        for name, found in groupby(older, lambda found: keys.split_version(found[0])):
+            kept = [(info.order, info.marker) if info is not None else None for info in starmap(_readable, found)]
+            row = keys.OBJECTS + b"\0".join(name)
+            (record,) = self._engine.records([row])
+            current = None if record is None else _readable(row, record)
+            if None in kept or (record is not None and current is None):
+                # That one cannot be read was said already.
+                continue
+            order, marker = max(it for it in kept if it is not None)
+            if current is None and not marker:
+                self._fault(row, HEADLESS)
+            elif current is not None and order >= current.order:
+                self._fault(row, "current version that is not the newest")
 
     def _name(self, extents: tuple[Extent, ...]) -> None:
         for extent in extents:
@@ -127,14 +183,7 @@ class _Inspection:
 
     def _inline_bodies(self) -> None:
         for row, _ in self._rows(keys.INLINE_BODIES, INLINE):
-            owner = keys.OBJECTS + row[len(keys.INLINE_BODIES) :]
-            (record,) = self._engine.records([owner])
-            try:
-                # That an object has another inline body than this was said when the object was looked at.
-                owned = record is not None and OBJECT.decode(owner, record).inline
-            except CorruptChunk:
-                continue
-            if not owned:
+            if is_owned(self._engine, row) is False:
                 self._fault(row, "inline body of no object")
 
     def _blob_records(self) -> None:

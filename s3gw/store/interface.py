@@ -25,10 +25,12 @@ from s3gw.model import (
     BucketInfo,
     ListPage,
     ObjectInfo,
+    ObjectLock,
     PartInfo,
     PartPage,
     UploadInfo,
     UploadPage,
+    VersionPage,
 )
 from s3gw.s3.conditions import UNCONDITIONAL, WriteCondition
 
@@ -74,11 +76,12 @@ class ChunkRow(msgspec.Struct, frozen=True):
 
 
 class InlineRow(msgspec.Struct, frozen=True):
-    """The inline body with id ``inline`` of an object."""
+    """The inline body with id ``inline`` of the object with this ``order``."""
 
     bucket: str
     key: str
     inline: bytes
+    order: int = 0
 
 
 BodyRow = ChunkRow | InlineRow
@@ -103,19 +106,36 @@ class CreateBucket(msgspec.Struct, frozen=True):
 class DeleteBucket(msgspec.Struct, frozen=True):
     """Delete an empty bucket; uploads in progress in it are aborted.
 
-    :raises NoSuchBucket: :raises BucketNotEmpty: when it has an object."""
+    :raises NoSuchBucket: :raises BucketNotEmpty: when it has an object, a version or a delete marker."""
 
     bucket: str
     bucket_created: int | None = None
 
 
 class ConfigureBucket(msgspec.Struct, frozen=True):
-    """Set (or, with None, remove) the configuration document ``name``. :raises NoSuchBucket:"""
+    """Set (or, with None, remove) the configuration document ``name``.
+
+    :raises NoSuchBucket: :raises InvalidBucketState: for `OBJECT_LOCK` where versioning is not enabled."""
 
     bucket: str
     name: str
     document: bytes | None
     bucket_created: int | None = None
+
+
+class SetVersioning(msgspec.Struct, frozen=True):
+    """Enable or suspend versioning.
+
+    :raises NoSuchBucket: :raises InvalidBucketState: a bucket whose versions can be locked cannot be suspended."""
+
+    bucket: str
+    status: str
+    bucket_created: int | None = None
+
+
+# In a bucket with versioning what is put becomes the newest version of its key and what was there stays, unless both
+# are null versions: then the new one replaces the old one. While versioning is suspended what is written is the null
+# version, while it is enabled it has an id of its own.
 
 
 class PutObject(msgspec.Struct, frozen=True):
@@ -138,14 +158,59 @@ class PutObject(msgspec.Struct, frozen=True):
 
 
 class DeleteObject(msgspec.Struct, frozen=True):
-    """Delete the object; a missing one is no error unless a condition asks for it.
+    """Delete the object; a missing one is no error unless a condition asks for it. In a bucket with versioning a delete
+    marker becomes the newest version instead.
 
-    :raises NoSuchBucket: :raises PreconditionFailed: :raises NoSuchKey: if-match on a missing object."""
+    With ``version`` that version or delete marker is deleted for good, and the newest of those that are left takes its
+    place.
+
+    :ivar version: empty for the object without regard to versions.
+    :ivar now: ms since the epoch: when a delete marker is made, and for locks. :ivar owner: of the delete marker.
+    :ivar bypass: whether to delete in spite of a lock in governance mode.
+    :raises NoSuchBucket: :raises PreconditionFailed: :raises NoSuchKey: if-match on a missing object.
+    :raises AccessDenied: the version is locked."""
 
     bucket: str
     key: str
     condition: Condition = ALWAYS
     bucket_created: int | None = None
+    version: str = ""
+    now: int = 0
+    owner: str = ""
+    bypass: bool = False
+
+
+class ExpireObject(msgspec.Struct, frozen=True):
+    """As `DeleteObject` without a version, if the object is still the one that was ``seen``.
+
+    :raises NoSuchBucket: :raises PreconditionFailed: if not."""
+
+    bucket: str
+    key: str
+    seen: ObjectInfo
+    now: int = 0
+    owner: str = ""
+    bucket_created: int | None = None
+
+
+class ExpireVersion(msgspec.Struct, frozen=True):
+    """Delete for good the version or delete marker that was ``seen``, if it is still there as it was, and still not the
+    object that the key stands for.
+
+    :ivar alone: only if there is no other version of the key.
+    :raises NoSuchBucket: :raises PreconditionFailed: if not. :raises AccessDenied: it is locked."""
+
+    bucket: str
+    key: str
+    seen: ObjectInfo
+    now: int = 0
+    alone: bool = False
+    bucket_created: int | None = None
+
+
+# ``version``, where a mutation changes an object, names one of its versions; empty for the newest, if that is no delete
+# marker. Without the object these mutations raise NoSuchKey, without the version NoSuchVersion, and MethodNotAllowed if
+# it is a delete marker.
 
 
 class TagObject(msgspec.Struct, frozen=True):
@@ -155,6 +220,31 @@ class TagObject(msgspec.Struct, frozen=True):
     key: str
     tags: tuple[tuple[str, str], ...]
     bucket_created: int | None = None
+    version: str = ""
+
+
+class RetainObject(msgspec.Struct, frozen=True):
+    """Set the retention of an object to mode and time of ``lock``.
+
+    :raises NoSuchBucket: :raises NoSuchKey: :raises AccessDenied: its present retention does not allow it."""
+
+    bucket: str
+    key: str
+    lock: ObjectLock
+    now: int
+    bypass: bool = False
+    bucket_created: int | None = None
+    version: str = ""
+
+
+class HoldObject(msgspec.Struct, frozen=True):
+    """Set the legal hold of an object, ``ON`` or ``OFF``. :raises NoSuchBucket: :raises NoSuchKey:"""
+
+    bucket: str
+    key: str
+    hold: str
+    bucket_created: int | None = None
+    version: str = ""
 
 
 class CreateUpload(msgspec.Struct, frozen=True):
@@ -207,9 +297,14 @@ Mutation = (
     CreateBucket
     | DeleteBucket
     | ConfigureBucket
+    | SetVersioning
     | PutObject
     | DeleteObject
+    | ExpireObject
+    | ExpireVersion
     | TagObject
+    | RetainObject
+    | HoldObject
     | CreateUpload
     | PutPart
     | CompleteUpload
@@ -220,12 +315,14 @@ Mutation = (
 class Committed(msgspec.Struct, frozen=True):
     """A mutation that happened.
 
-    :ivar previous: the object that it replaced, deleted or changed.
+    :ivar previous: the object that it replaced, deleted or changed. One that stays as a version was not replaced.
     :ivar retired: blobs that nothing leads to any more; hand them to `IObjectStore.free` when their readers are done.
+    :ivar made: in a bucket with versioning, the version or delete marker that it made.
     """
 
     previous: ObjectInfo | None = None
     retired: tuple[bytes, ...] = ()
+    made: ObjectInfo | None = None
 
 
 Outcome = Committed | S3Error | StoreFull | StoreStalled | CorruptChunk
@@ -240,6 +337,17 @@ class ListQuery(msgspec.Struct, frozen=True):
     prefix: str = ""
     delimiter: str = ""
     after: str = ""
+    limit: int = 1000
+
+
+class VersionQuery(msgspec.Struct, frozen=True):
+    """A page of versions: as `ListQuery`; versions of the key ``after`` itself count when they are older than
+    ``after_order`` and that is not None."""
+
+    prefix: str = ""
+    delimiter: str = ""
+    after: str = ""
+    after_order: int | None = None
     limit: int = 1000
 
 
@@ -271,6 +379,9 @@ class IObjectStore(Interface):
 
         :return: for each name the object, None, or `CorruptChunk` if its record cannot be read."""
 
+    def look_up_versions(names: Sequence[tuple[str, str, str]]) -> list[ObjectInfo | CorruptChunk | None]:
+        """Look versions and delete markers up by bucket, key and version id; by none, the newest of the key."""
+
     def look_up_buckets(names: Sequence[str]) -> list[BucketInfo | None]:
         """Look buckets up by name, all at once."""
 
@@ -284,6 +395,9 @@ class IObjectStore(Interface):
         """One page. A bucket that does not exist has no objects.
 
         Of each object it has what a listing shows: size, modified, etag, checksum and owner."""
+
+    def list_versions(bucket: str, query: VersionQuery) -> VersionPage:
+        """One page of the versions and delete markers, each with what a listing shows."""
 
     def list_uploads(bucket: str, query: UploadQuery) -> UploadPage:
         """One page of the uploads in progress."""

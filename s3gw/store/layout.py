@@ -26,7 +26,7 @@ def spans(bucket: str, key: str, info: ObjectInfo, start: int, length: int) -> I
     if length <= 0:
         return
     if info.inline:
-        yield Span(InlineRow(bucket, key, info.inline), start, start + length)
+        yield Span(InlineRow(bucket, key, info.inline, info.order), start, start + length)
         return
     for extent in info.extents:
         if start >= extent.length:

@@ -22,13 +22,33 @@ from s3gw.errors import (
     ConditionalRequestConflict,
     InternalError,
     InvalidArgument,
+    InvalidBucketState,
+    MethodNotAllowed,
     NoSuchBucket,
     NoSuchKey,
     NoSuchUpload,
+    NoSuchVersion,
+    PreconditionFailed,
     S3Error,
 )
-from s3gw.model import BucketInfo, Extent, ListPage, ObjectInfo, PartInfo, PartPage, UploadInfo, UploadPage
+from s3gw.model import (
+    ENABLED,
+    OBJECT_LOCK,
+    BucketInfo,
+    Extent,
+    ListPage,
+    ObjectInfo,
+    ObjectLock,
+    PartInfo,
+    PartPage,
+    UploadInfo,
+    UploadPage,
+    VersionEntry,
+    VersionPage,
+    first_order,
+)
 from s3gw.s3.listing import list_page
+from s3gw.s3.locks import refuse_deletion, refuse_retention
 from s3gw.store.conditions import require
 from s3gw.store.interface import (
     AbortUpload,
@@ -42,6 +62,9 @@ from s3gw.store.interface import (
     CreateUpload,
     DeleteBucket,
     DeleteObject,
+    ExpireObject,
+    ExpireVersion,
+    HoldObject,
     InlineRow,
     IObjectStore,
     ListQuery,
@@ -49,12 +72,15 @@ from s3gw.store.interface import (
     Outcome,
     PutObject,
     PutPart,
+    RetainObject,
+    SetVersioning,
     StaleBody,
     StoreFailed,
     TagObject,
     UploadQuery,
+    VersionQuery,
 )
-from s3gw.store.records import listed
+from s3gw.store.records import listed, listed_version
 
 T = TypeVar("T")
 
@@ -98,8 +124,9 @@ class MemoryStore:
         self._open = True
         self._numbers = itertools.count(1)
         self._buckets: dict[str, BucketInfo] = {}
-        self._objects: dict[str, dict[str, ObjectInfo]] = {}
-        self._bodies: dict[tuple[str, str], tuple[bytes, bytes]] = {}
+        # The versions of each key of each bucket, the newest first; no list is empty.
+        self._versions: dict[str, dict[str, list[ObjectInfo]]] = {}
+        self._bodies: dict[bytes, bytes] = {}
         self._uploads: dict[tuple[str, str, str], UploadInfo] = {}
         self._parts: dict[str, dict[int, PartInfo]] = {}
         self._blobs: dict[bytes, dict[int, bytes]] = {}
@@ -108,23 +135,39 @@ class MemoryStore:
             CreateBucket: self._create_bucket,
             DeleteBucket: self._delete_bucket,
             ConfigureBucket: self._configure_bucket,
+            SetVersioning: self._set_versioning,
             PutObject: self._put_object,
             DeleteObject: self._delete_object,
+            ExpireObject: self._expire_object,
+            ExpireVersion: self._expire_version,
             TagObject: self._tag_object,
+            RetainObject: self._retain_object,
+            HoldObject: self._hold_object,
             CreateUpload: self._create_upload,
             PutPart: self._put_part,
             CompleteUpload: self._complete_upload,
             AbortUpload: self._abort_upload,
         }
 
+    def _all(self, bucket: str, key: str) -> list[ObjectInfo]:
+        return self._versions.get(bucket, {}).get(key, [])
+
     def peek(self, bucket: str, key: str) -> ObjectInfo | None:
-        return self._objects.get(bucket, {}).get(key)
+        newest = self._all(bucket, key)[:1]
+        return newest[0] if newest and not newest[0].marker else None
 
     def peek_bucket(self, bucket: str) -> BucketInfo | None:
         return self._buckets.get(bucket)
 
     def look_up(self, names: Sequence[tuple[str, str]]) -> list[ObjectInfo | CorruptChunk | None]:
         return [self.peek(*name) for name in names]
+
+    def look_up_versions(self, names: Sequence[tuple[str, str, str]]) -> list[ObjectInfo | CorruptChunk | None]:
+        with self._lock:
+            return [self._find(*name) for name in names]
+
+    def _find(self, bucket: str, key: str, version: str) -> ObjectInfo | None:
+        return next((info for info in self._all(bucket, key) if version in ("", info.version)), None)
 
     def look_up_buckets(self, names: Sequence[str]) -> list[BucketInfo | None]:
         return [self._buckets.get(name) for name in names]
@@ -138,8 +181,24 @@ class MemoryStore:
 
     def list_objects(self, bucket: str, query: ListQuery) -> ListPage:
         with self._lock:
-            cursor = SortedCursor((key, listed(info)) for key, info in self._objects.get(bucket, {}).items())
+            found = self._versions.get(bucket, {}).items()
+            cursor = SortedCursor((key, listed(infos[0])) for key, infos in found if not infos[0].marker)
         return ListPage(*list_page(cursor, query.prefix, query.delimiter, query.after, query.limit))
+
+    def list_versions(self, bucket: str, query: VersionQuery) -> VersionPage:
+        with self._lock:
+            found = [
+                (key, VersionEntry(key, listed_version(info), info is infos[0]))
+                for key, infos in sorted(self._versions.get(bucket, {}).items())
+                for info in infos
+            ]
+        within = None
+        if query.after_order is not None:
+            place = (query.after, -query.after_order)
+            newer = [(key, -entry.info.order) <= place for key, entry in found]
+            within = (query.after + "\0", sum(newer))
+        cursor = SortedCursor(found, within)
+        return VersionPage.of(*list_page(cursor, query.prefix, query.delimiter, query.after, query.limit))
 
     def list_uploads(self, bucket: str, query: UploadQuery) -> UploadPage:
         with self._lock:
@@ -169,8 +228,7 @@ class MemoryStore:
         if isinstance(row, ChunkRow):
             chunk = self._blobs.get(row.blob, {}).get(row.number)
             return CorruptChunk(repr(row)) if chunk is None else chunk
-        inline, body = self._bodies.get((row.bucket, row.key), (None, b""))
-        return body if inline == row.inline else StaleBody(repr(row))
+        return self._bodies.get(row.inline, StaleBody(repr(row)))
 
     def begin_blob(self) -> bytes:
         return next(self._numbers).to_bytes(16, "big")
@@ -211,7 +269,7 @@ class MemoryStore:
     def properties(self) -> dict[str, int]:
         with self._lock:
             chunks = sum(len(chunk) for blob in self._blobs.values() for chunk in blob.values())
-            return {"live_data_bytes": chunks + sum(len(body) for _, body in self._bodies.values())}
+            return {"live_data_bytes": chunks + sum(map(len, self._bodies.values()))}
 
     def close(self) -> None:
         self._open = False
@@ -232,8 +290,8 @@ class MemoryStore:
 
     def _manifests(self) -> Iterator[Extent]:
         """Every reference to a blob."""
-        for objects in self._objects.values():
-            for info in objects.values():
+        for keys in self._versions.values():
+            for info in itertools.chain(*keys.values()):
                 yield from info.extents
         for parts in self._parts.values():
             yield from _extents(parts.values())
@@ -277,14 +335,14 @@ class MemoryStore:
             taken = BucketAlreadyOwnedByYou if found.owner == it.info.owner else BucketAlreadyExists
             raise taken(BucketName=it.info.name)
         self._buckets[it.info.name] = it.info
-        self._objects[it.info.name] = {}
+        self._versions[it.info.name] = {}
         return Committed()
 
     def _delete_bucket(self, it: DeleteBucket) -> Committed:
         self._require_bucket(it.bucket, it.bucket_created)
-        if self._objects[it.bucket]:
+        if self._versions[it.bucket]:
             raise BucketNotEmpty(BucketName=it.bucket)
-        del self._buckets[it.bucket], self._objects[it.bucket]
+        del self._buckets[it.bucket], self._versions[it.bucket]
         lost: list[Extent] = []
         for name in [name for name in self._uploads if name[0] == it.bucket]:
             lost += _extents(self._drop_upload(*name).values())
@@ -292,6 +350,8 @@ class MemoryStore:
 
     def _configure_bucket(self, it: ConfigureBucket) -> Committed:
         found = self._require_bucket(it.bucket, it.bucket_created)
+        if it.name == OBJECT_LOCK and found.versioning != ENABLED:
+            raise InvalidBucketState("Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration")
         documents = dict(found.documents)
         documents.pop(it.name, None)
         if it.document is not None:
@@ -299,35 +359,98 @@ class MemoryStore:
         self._buckets[it.bucket] = msgspec.structs.replace(found, documents=documents)
         return Committed()
 
+    def _set_versioning(self, it: SetVersioning) -> Committed:
+        found = self._require_bucket(it.bucket, it.bucket_created)
+        if it.status != ENABLED and OBJECT_LOCK in found.documents:
+            raise InvalidBucketState()
+        self._buckets[it.bucket] = msgspec.structs.replace(found, versioning=it.status)
+        return Committed()
+
     def _put_object(self, it: PutObject) -> Committed:
         _require_name(it.key)
-        self._require_bucket(it.bucket, it.bucket_created)
-        previous = self.peek(it.bucket, it.key)
-        require(it.condition, it.key, previous)
+        bucket = self._require_bucket(it.bucket, it.bucket_created)
+        require(it.condition, it.key, self.peek(it.bucket, it.key))
         self._require_blobs(it.info.extents, it.staged)
-        self._objects[it.bucket][it.key] = it.info
-        self._bodies.pop((it.bucket, it.key), None)
         if it.info.inline:
-            self._bodies[it.bucket, it.key] = (it.info.inline, bytes(it.body))
-        return Committed(previous, self._settle(it.info.extents, previous.extents if previous else ()))
+            self._bodies[it.info.inline] = bytes(it.body)
+        return self._put(bucket, it.key, it.info)
+
+    def _put(self, bucket: BucketInfo, key: str, info: ObjectInfo, lost: Sequence[Extent] = ()) -> Committed:
+        """Make an object or a delete marker the newest version; what it replaces is what must not be beside it."""
+        versions = self._versions[bucket.name].setdefault(key, [])
+        order = max(first_order(info.modified), 1 + max((it.order for it in versions), default=0))
+        null = bucket.versioning != ENABLED
+        info = msgspec.structs.replace(info, order=order if bucket.versioning else 0, null=null)
+        replaced = [it for it in versions if null and it.null]
+        for it in replaced:
+            versions.remove(it)
+            self._bodies.pop(it.inline, None)
+        versions.insert(0, info)
+        retired = self._settle(info.extents, [*lost, *(extent for it in replaced for extent in it.extents)])
+        return Committed(replaced[0] if replaced else None, retired, info if bucket.versioning else None)
+
+    def _drop(self, bucket: str, key: str, info: ObjectInfo) -> Committed:
+        """Delete a version for good."""
+        versions = self._versions[bucket][key]
+        versions.remove(info)
+        if not versions:
+            del self._versions[bucket][key]
+        self._bodies.pop(info.inline, None)
+        return Committed(info, self._settle((), info.extents))
 
     def _delete_object(self, it: DeleteObject) -> Committed:
-        self._require_bucket(it.bucket, it.bucket_created)
-        previous = self.peek(it.bucket, it.key)
-        require(it.condition, it.key, previous)
-        if previous is None:
+        bucket = self._require_bucket(it.bucket, it.bucket_created)
+        found = self._find(it.bucket, it.key, it.version) if it.version else self.peek(it.bucket, it.key)
+        require(it.condition, it.key, found)
+        if bucket.versioning and not it.version:
+            return self._put(bucket, it.key, ObjectInfo(0, it.now, "", owner=it.owner, marker=True))
+        if found is None:
             return Committed()
-        del self._objects[it.bucket][it.key]
-        self._bodies.pop((it.bucket, it.key), None)
-        return Committed(previous, self._settle((), previous.extents))
+        refuse_deletion(found.lock, it.now, bypass=it.bypass)
+        return self._drop(it.bucket, it.key, found)
+
+    def _expire_object(self, it: ExpireObject) -> Committed:
+        self._require_bucket(it.bucket, it.bucket_created)
+        if self.peek(it.bucket, it.key) != it.seen:
+            raise PreconditionFailed()
+        return self._delete_object(DeleteObject(it.bucket, it.key, now=it.now, owner=it.owner))
+
+    def _expire_version(self, it: ExpireVersion) -> Committed:
+        self._require_bucket(it.bucket, it.bucket_created)
+        versions = self._all(it.bucket, it.key)
+        current = self.peek(it.bucket, it.key)
+        if it.seen not in versions or it.seen == current or (it.alone and len(versions) > 1):
+            raise PreconditionFailed()
+        refuse_deletion(it.seen.lock, it.now)
+        return self._drop(it.bucket, it.key, it.seen)
 
     def _tag_object(self, it: TagObject) -> Committed:
+        return self._change(it, self._meant(it), tags=it.tags)
+
+    def _retain_object(self, it: RetainObject) -> Committed:
+        info = self._meant(it)
+        refuse_retention(info.lock, it.lock, it.now, bypass=it.bypass)
+        hold = info.lock.hold if info.lock is not None else ""
+        return self._change(it, info, lock=ObjectLock(it.lock.mode, it.lock.until, hold))
+
+    def _hold_object(self, it: HoldObject) -> Committed:
+        info = self._meant(it)
+        lock = info.lock or ObjectLock()
+        return self._change(it, info, lock=ObjectLock(lock.mode, lock.until, it.hold))
+
+    def _meant(self, it: TagObject | RetainObject | HoldObject) -> ObjectInfo:
         self._require_bucket(it.bucket, it.bucket_created)
-        previous = self.peek(it.bucket, it.key)
-        if previous is None:
-            raise NoSuchKey(Key=it.key)
-        self._objects[it.bucket][it.key] = msgspec.structs.replace(previous, tags=it.tags)
-        return Committed(previous)
+        found = self._find(it.bucket, it.key, it.version) if it.version else self.peek(it.bucket, it.key)
+        if found is None:
+            raise NoSuchVersion(Key=it.key, VersionId=it.version) if it.version else NoSuchKey(Key=it.key)
+        if found.marker:
+            raise MethodNotAllowed(Method="PUT", ResourceType="DeleteMarker")
+        return found
+
+    def _change(self, it: TagObject | RetainObject | HoldObject, info: ObjectInfo, **changes: Any) -> Committed:
+        versions = self._versions[it.bucket][it.key]
+        versions[versions.index(info)] = msgspec.structs.replace(info, **changes)
+        return Committed(info)
 
     def _create_upload(self, it: CreateUpload) -> Committed:
         _require_name(it.info.key)
@@ -344,18 +467,15 @@ class MemoryStore:
         return Committed(retired=self._settle(it.part.extents, replaced.extents if replaced else ()))
 
     def _complete_upload(self, it: CompleteUpload) -> Committed:
-        self._require_bucket(it.bucket, it.bucket_created)
+        bucket = self._require_bucket(it.bucket, it.bucket_created)
         self._require_upload(it.bucket, it.key, it.upload)
-        previous = self.peek(it.bucket, it.key)
-        require(it.condition, it.key, previous)
+        require(it.condition, it.key, self.peek(it.bucket, it.key))
         parts = self._parts.get(it.upload, {})
         if any(parts.get(part.number) != part for part in it.parts):
             raise ConditionalRequestConflict()
         self._require_blobs(it.info.extents, ())
         lost = [*_extents(self._drop_upload(it.bucket, it.key, it.upload).values())]
-        self._objects[it.bucket][it.key] = it.info
-        self._bodies.pop((it.bucket, it.key), None)
-        return Committed(previous, self._settle((), [*lost, *(previous.extents if previous else ())]))
+        return self._put(bucket, it.key, it.info, lost)
 
     def _abort_upload(self, it: AbortUpload) -> Committed:
         self._require_upload(it.bucket, it.key, it.upload)

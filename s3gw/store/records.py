@@ -88,11 +88,29 @@ class _Listed(msgspec.Struct, frozen=True, array_like=True):
     parts: msgspec.Raw = msgspec.Raw()
     tags: msgspec.Raw = msgspec.Raw()
     owner: str = ""
+    upload: msgspec.Raw = msgspec.Raw()
+    order: int = 0
+    null: bool = True
+    marker: bool = False
 
 
 def listed(info: ObjectInfo | _Listed) -> ObjectInfo:
     """An object as a listing shows it. One of ten thousand parts has a record of 400 kB: a page holds a thousand."""
     return ObjectInfo(info.size, info.modified, info.etag, checksum=info.checksum, owner=info.owner)
+
+
+def listed_version(info: ObjectInfo | _Listed) -> ObjectInfo:
+    """A version as a listing shows it."""
+    return ObjectInfo(
+        info.size,
+        info.modified,
+        info.etag,
+        checksum=info.checksum,
+        owner=info.owner,
+        order=info.order,
+        null=info.null,
+        marker=info.marker,
+    )
 
 
 LISTED = Codec(_Listed)

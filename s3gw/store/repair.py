@@ -10,6 +10,8 @@ part of an upload that there is not      deleted
 object or part that lacks some of its    only with a quarantine: its record and every byte that there is go there
 body
 inline body of no object                 only with a quarantine: it goes there
+no current version, and the newest is an  that one becomes the current one
+object
 object or upload without a bucket        none: whoever creates the bucket has it back
 bytes that are not what was written      none in place: a record that cannot be read may name anything, and RocksDB
                                          stops at a compaction that meets them. `salvage` leaves them behind
@@ -22,13 +24,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any, Protocol
 
 import msgspec
 
 from s3gw.model import CHUNK_BYTES, Extent, ObjectInfo, PartInfo
 from s3gw.store import keys
-from s3gw.store.check import Fault
+from s3gw.store.check import HEADLESS, Fault, is_owned
 from s3gw.store.engine import Batch, Engine
 from s3gw.store.interface import ChunkRow, CorruptChunk, InlineRow, StaleBody
 from s3gw.store.layout import spans
@@ -52,7 +55,7 @@ BATCH_ROWS = 1024
 
 CODECS: dict[bytes, AnyCodec] = {
     keys.BUCKETS: BUCKET,
-    keys.OBJECTS: OBJECT,
+    **dict.fromkeys(keys.OF_OBJECTS, OBJECT),
     keys.UPLOADS: UPLOAD,
     keys.PARTS: PART,
 }
@@ -87,6 +90,7 @@ class Repair(msgspec.Struct):
     records_set: int = 0
     blobs_deleted: int = 0
     parts_deleted: int = 0
+    versions_made_current: int = 0
 
 
 def is_corruption(fault: Fault) -> bool:
@@ -116,7 +120,10 @@ class Survey:
         self.references: Counter[bytes] = Counter()
         self.damaged: list[Damaged] = []
         self.stray_parts: list[bytes] = []
+        self.headless: list[bytes] = []
+        found = list(found)
         self._rows = {fault.at for fault in found}
+        self._headless = {fault.at for fault in found if fault.what == HEADLESS}
         self.blobs = {_blob_of(row) for row in self._rows if row.startswith(_OF_BLOBS)}
         self._chunks = {blob: _numbers(engine, blob) for blob in self.blobs}
         self._look()
@@ -136,21 +143,22 @@ class Survey:
                     continue
                 if prefix == keys.UPLOADS:
                     uploads.add(record.upload)
-                elif prefix == keys.OBJECTS:
-                    self._name("object", row, record, record.inline)
+                elif prefix in keys.OF_OBJECTS:
+                    self._name("object", row, record, record.inline and keys.inline_row_of(row, record.order))
                 elif prefix == keys.PARTS:
                     self._name("part", row, record)
         for row in sorted(self._rows):
-            if row.startswith(keys.PARTS) and keys.upload_of(row) not in uploads:
+            if row in self._headless:
+                self.headless.append(row)
+            elif row.startswith(keys.PARTS) and keys.upload_of(row) not in uploads:
                 self.stray_parts.append(row)
             elif row.startswith(keys.INLINE_BODIES) and self._is_orphan(row):
                 self._damage("inline body", row)
 
-    def _name(self, kind: str, row: bytes, info: ObjectInfo | PartInfo, inline: bytes = b"") -> None:
+    def _name(self, kind: str, row: bytes, info: ObjectInfo | PartInfo, body: bytes = b"") -> None:
         for extent in info.extents:
             self.references[extent.blob] += 1
-        body = keys.INLINE_BODIES + row[len(keys.OBJECTS) :]
-        if any(map(self._is_torn, info.extents)) or (inline and body in self._rows):
+        if any(map(self._is_torn, info.extents)) or body in self._rows:
             self._damage(kind, row, info)
 
     def _is_torn(self, extent: Extent) -> bool:
@@ -161,7 +169,7 @@ class Survey:
         return any(not chunks.get(number, False) for number in range(first, last + 1))
 
     def _is_orphan(self, body: bytes) -> bool:
-        return self._engine.records([keys.OBJECTS + body[len(keys.INLINE_BODIES) :]]) == [None]
+        return is_owned(self._engine, body) is False
 
     def _damage(self, kind: str, row: bytes, info: ObjectInfo | PartInfo | None = None) -> None:
         self.damaged.append(Damaged(kind, row, keys.row_name(row), info))
@@ -186,6 +194,9 @@ class _Work:
             quarantine.keep(it, _pieces(self._engine, it))  # type: ignore[union-attr]  # there is one
             self._drop(it)
             self.done.quarantined += 1
+        self._write(0)
+        for row in self._survey.headless:
+            self._promote(row)
         for row in self._survey.stray_parts:
             self._stray_part(row)
         for blob in sorted(
@@ -201,10 +212,28 @@ class _Work:
             self._batch.delete_inline(it.row)
         else:
             self._batch.delete(it.row)
+        if isinstance(it.info, ObjectInfo):
+            self._batch.delete_inline(keys.inline_row_of(it.row, it.info.order))
         if it.row.startswith(keys.OBJECTS):
-            self._batch.delete_inline(keys.INLINE_BODIES + it.row[len(keys.OBJECTS) :])
+            self._survey.headless.append(it.row)
         self._unname(_extents(it))
         self._write()
+
+    def _promote(self, row: bytes) -> None:
+        """Make the newest version the current one, if there is none and it is no delete marker."""
+        bucket, key = map(bytes.decode, keys.split_version(row))
+        kept = [*islice(_walk(self._engine, keys.versions_of_key(bucket, key)), 1)]
+        other = keys.null_row(bucket, key)
+        kept += [(other, value) for value in self._engine.records([other]) if value is not None]
+        found = [(OBJECT.decode(*each), each[0]) for each in kept]
+        if not found or self._engine.records([row]) != [None]:
+            return
+        info, place = max(found, key=lambda each: each[0].order)
+        if not info.marker:
+            self._batch.delete(place)
+            self._batch.put(row, OBJECT.encode(row, info))
+            self.done.versions_made_current += 1
+            self._write(0)
 
     def _unname(self, extents: Iterable[Extent]) -> None:
         blobs = [extent.blob for extent in extents]
@@ -316,7 +345,7 @@ def _body_pieces(engine: Engine, it: Damaged) -> Iterator[tuple[int, bytes | Non
     if isinstance(info, PartInfo):
         info = ObjectInfo(info.size, info.modified, info.etag, extents=info.extents)
     else:
-        _, bucket, key = it.row.decode().split("\0", 2)
+        bucket, key = map(bytes.decode, keys.split_version(it.row))
     assert info is not None
     position = 0
     for span in spans(bucket, key, info, 0, info.size):
@@ -325,7 +354,7 @@ def _body_pieces(engine: Engine, it: Damaged) -> Iterator[tuple[int, bytes | Non
             at = keys.chunk_row(row.blob, row.number)
             piece = _read(engine.chunks, at, open_chunk)
         else:
-            at, inline = keys.inline_row(row.bucket, row.key), _inline_opener(row)
+            at, inline = keys.inline_row(row.bucket, row.key, row.order), _inline_opener(row)
             piece = _read(engine.inline, at, inline)
         yield position, piece if piece is None else piece[span.low : span.high]
         position += span.high - span.low

@@ -12,6 +12,7 @@ from zope.interface import implementer
 
 from s3gw.errors import S3Error
 from s3gw.model import (
+    NULL,
     BucketInfo,
     ListPage,
     ObjectInfo,
@@ -19,11 +20,13 @@ from s3gw.model import (
     PartPage,
     UploadInfo,
     UploadPage,
+    VersionPage,
+    version_order,
 )
 from s3gw.s3.listing import list_page
 from s3gw.store.check import Fault, faults
 from s3gw.store.checkpoint import take_checkpoint
-from s3gw.store.commit import STEPS, Ledger
+from s3gw.store.commit import STEPS
 from s3gw.store.engine import Batch, Durability, Engine, Observe
 from s3gw.store.interface import (
     UNKNOWN,
@@ -32,6 +35,7 @@ from s3gw.store.interface import (
     CorruptChunk,
     CreateBucket,
     CreateUpload,
+    HoldObject,
     ICheckpointStore,
     InlineRow,
     IObjectStore,
@@ -40,12 +44,15 @@ from s3gw.store.interface import (
     Outcome,
     PutObject,
     PutPart,
+    RetainObject,
+    SetVersioning,
     StaleBody,
     StoreFull,
     StoreStalled,
     TagObject,
     Unknown,
     UploadQuery,
+    VersionQuery,
 )
 from s3gw.store.keys import (
     BUCKETS,
@@ -55,25 +62,32 @@ from s3gw.store.keys import (
     bucket_row,
     chunk_row,
     inline_row,
+    null_row,
     object_row,
     objects_of,
     part_row,
     parts_of,
     upload_row,
     uploads_of,
+    version_row,
+    versions_of_key,
 )
+from s3gw.store.ledger import Ledger
 from s3gw.store.logs import inspect_logs, mend_manifest
 from s3gw.store.marker import claim
 from s3gw.store.options import MIB
 from s3gw.store.reclaim import Rounds, delete_blobs, unreferenced
 from s3gw.store.records import BUCKET, OBJECT, PART, UPLOAD, open_chunk, open_inline
-from s3gw.store.scan import ObjectCursor, UploadCursor, Walk
+from s3gw.store.scan import ObjectCursor, UploadCursor, VersionCursor, Walk
 from s3gw.store.staging import WRITE_BYTES, Staging
 
 RESERVE_BYTES = 256 * MIB
 """Room on disk that is kept for deletes and compaction, unless told otherwise."""
 
-GROWING = (CreateBucket, ConfigureBucket, PutObject, TagObject, CreateUpload, PutPart)
+GROWING = (
+    *(CreateBucket, ConfigureBucket, SetVersioning),
+    *(PutObject, TagObject, RetainObject, HoldObject, CreateUpload, PutPart),
+)
 """Mutations that are refused when there is no room; the others free some, or free what was staged."""
 
 
@@ -146,6 +160,43 @@ class RocksStore:
         rows = [object_row(bucket, key) for bucket, key in names]
         return [_open_object(row, value) for row, value in zip(rows, _each(self._engine.records, rows), strict=True)]
 
+    def look_up_versions(self, names: Sequence[tuple[str, str, str]]) -> list[ObjectInfo | CorruptChunk | None]:
+        rows: list[bytes] = []
+        for bucket, key, version in names:
+            order = version_order(version)
+            rows.append(object_row(bucket, key))
+            rows.append(null_row(bucket, key) if order is None else version_row(bucket, key, order))
+        values = _each(self._engine.records, rows)
+        opened = [_open_object(row, value) for row, value in zip(rows, values, strict=True)]
+        return [
+            self._choose(*name, current, kept)
+            for name, current, kept in zip(names, opened[::2], opened[1::2], strict=True)
+        ]
+
+    def _choose(
+        self,
+        bucket: str,
+        key: str,
+        version: str,
+        current: ObjectInfo | CorruptChunk | None,
+        kept: ObjectInfo | CorruptChunk | None,
+    ) -> ObjectInfo | CorruptChunk | None:
+        """The version that was asked for, from the current one and the one that has its row."""
+        if isinstance(current, ObjectInfo) and version in ("", current.version):
+            return current
+        if version:
+            found = kept if version == NULL or version_order(version) is not None else None
+            return current if found is None and isinstance(current, CorruptChunk) else found
+        if current is not None:
+            return current
+        # No object: the newest is a delete marker, here or there, or there is nothing.
+        walk = Walk(self._engine, versions_of_key(bucket, key))
+        newest = walk.next()
+        other = None if newest is None else _open_object(*newest)
+        if isinstance(other, ObjectInfo) and isinstance(kept, ObjectInfo):
+            return max(other, kept, key=lambda info: info.order)
+        return other if kept is None else kept
+
     def look_up_buckets(self, names: Sequence[str]) -> list[BucketInfo | None]:
         rows = [bucket_row(name) for name in names]
         values = self._engine.records(rows)
@@ -172,6 +223,13 @@ class RocksStore:
         self._engine.observed("iter", cursor.nbytes, start)
         return page
 
+    def list_versions(self, bucket: str, query: VersionQuery) -> VersionPage:
+        start = perf_counter()
+        cursor = VersionCursor(self._engine, bucket, query.prefix, query.after, query.after_order)
+        found, prefixes, truncated, last = list_page(cursor, query.prefix, query.delimiter, query.after, query.limit)
+        self._engine.observed("iter", cursor.nbytes, start)
+        return VersionPage.of(found, prefixes, truncated, last)
+
     def list_uploads(self, bucket: str, query: UploadQuery) -> UploadPage:
         start = perf_counter()
         cursor = UploadCursor(self._engine, uploads_of(bucket), query.prefix, query.after, query.after_upload)
@@ -193,7 +251,7 @@ class RocksStore:
 
     def read(self, rows: Sequence[ChunkRow | InlineRow]) -> list[bytes | memoryview | Exception]:
         keys = [
-            chunk_row(row.blob, row.number) if isinstance(row, ChunkRow) else inline_row(row.bucket, row.key)
+            chunk_row(row.blob, row.number) if isinstance(row, ChunkRow) else inline_row(row.bucket, row.key, row.order)
             for row in rows
         ]
         values: dict[bytes, bytes | CorruptChunk | None] = {}

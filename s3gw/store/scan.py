@@ -11,11 +11,19 @@ from __future__ import annotations
 
 from rocksdict import RdictIter
 
-from s3gw.model import ObjectInfo, UploadInfo
+from s3gw.model import ObjectInfo, UploadInfo, VersionEntry
 from s3gw.store.engine import Engine
-from s3gw.store.keys import after_prefix
+from s3gw.store.keys import (
+    PLACE_BYTES,
+    after_prefix,
+    nulls_of,
+    objects_of,
+    order_of,
+    place_of,
+    versions_of,
+)
 from s3gw.store.options import RECORDS
-from s3gw.store.records import LISTED, UPLOAD, listed
+from s3gw.store.records import LISTED, UPLOAD, listed, listed_version
 
 DESERT_STEP = 4096
 """Deleted rows that one step may pass: about half a millisecond."""
@@ -142,6 +150,88 @@ class ObjectCursor:
         row, value = found
         self.nbytes += len(value)
         return row[self._skip :].decode(), listed(LISTED.decode(row, value))
+
+
+class _Versions:
+    """One of the three kinds of rows that versions are in.
+
+    :ivar head: key, negative order, row and value at the position; None at the end.
+    """
+
+    def __init__(self, engine: Engine, rows: bytes, prefix: str, *, placed: bool) -> None:
+        self._walk = Walk(engine, rows + prefix.encode())
+        self._rows = rows
+        self._placed = placed
+        self.head: tuple[str, int, bytes, bytes] | None = None
+
+    def seek(self, key: str, below: int | None) -> None:
+        """Go to ``key``; of that key itself, to what is older than the order ``below``, unless that is None."""
+        row = self._rows + key.encode()
+        if self._placed and below is not None:
+            row += b"\0" + place_of(below) + b"\0"
+        elif self._placed and key.endswith("\0"):
+            # Behind a key and all of its places, which follow it and a NUL.
+            row = row[:-1] + b"\1"
+        self._walk.seek(row)
+        self.advance()
+        if below is not None and self.head is not None and self.head[0] == key and -self.head[1] >= below:
+            self.advance()
+
+    def advance(self) -> None:
+        found = self._walk.next()
+        if found is None:
+            self.head = None
+            return
+        row, value = found
+        name = row[len(self._rows) :]
+        if self._placed:
+            self.head = name[: -PLACE_BYTES - 1].decode(), -order_of(name), row, value
+        else:
+            self.head = name.decode(), -LISTED.decode(row, value).order, row, value
+
+
+class VersionCursor:
+    """The versions and delete markers of a bucket by key, the newest first, for `list_page`.
+
+    :param after: the key that the page begins behind, and ``after_order`` the order of a version of that key that it
+        begins behind, or None for all of them.
+    :ivar nbytes: of the records read.
+    """
+
+    def __init__(self, engine: Engine, bucket: str, prefix: str, after: str, after_order: int | None) -> None:
+        self._kinds = (
+            _Versions(engine, objects_of(bucket), prefix, placed=False),
+            _Versions(engine, nulls_of(bucket), prefix, placed=False),
+            _Versions(engine, versions_of(bucket), prefix, placed=True),
+        )
+        self._behind = after + "\0"
+        self._after_order = after_order
+        self._key = ""
+        self.nbytes = 0
+
+    def seek(self, key: str) -> None:
+        below = None
+        if key == self._behind and self._after_order is not None:
+            key, below = key[:-1], self._after_order
+            self._key = key
+        for kind in self._kinds:
+            kind.seek(key, below)
+
+    def next(self) -> tuple[str, VersionEntry] | None:
+        """:raises CorruptChunk:"""
+        first = min((kind for kind in self._kinds if kind.head is not None), key=_position, default=None)
+        if first is None or first.head is None:
+            return None
+        key, _, row, value = first.head
+        first.advance()
+        self.nbytes += len(value)
+        latest, self._key = key != self._key, key
+        return key, VersionEntry(key, listed_version(LISTED.decode(row, value)), latest)
+
+
+def _position(kind: _Versions) -> tuple[str, int, bytes, bytes]:
+    assert kind.head is not None
+    return kind.head
 
 
 class UploadCursor:

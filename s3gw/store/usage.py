@@ -7,6 +7,7 @@ of a bucket.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import TypeVar
 
 import msgspec
@@ -22,11 +23,15 @@ T = TypeVar("T")
 
 
 class BucketUsage(msgspec.Struct):
-    """What is in a bucket. Bytes are those that clients see: of copies that share a body, each counts."""
+    """What is in a bucket. Bytes are those that clients see: of copies that share a body, each counts.
+
+    :ivar versions: that are not the newest of their key, delete markers among them, and ``version_bytes``."""
 
     bucket: str
     objects: int = 0
     object_bytes: int = 0
+    versions: int = 0
+    version_bytes: int = 0
     uploads: int = 0
     upload_bytes: int = 0
 
@@ -66,9 +71,13 @@ class _Count:
         for row, _ in self._rows(keys.BUCKETS):
             self._bucket(row[len(keys.BUCKETS) :].decode())
         for row, info in self._records(OBJECT, keys.OBJECTS):
-            bucket = self._bucket(row.split(b"\0", 2)[1].decode())
+            bucket = self._bucket(keys.split_version(row)[0].decode())
             bucket.objects += 1
             bucket.object_bytes += info.size
+        for row, info in chain(self._records(OBJECT, keys.NULLS), self._records(OBJECT, keys.VERSIONS)):
+            bucket = self._bucket(keys.split_version(row)[0].decode())
+            bucket.versions += 1
+            bucket.version_bytes += info.size
         self._uploads()
         for _, blob in self._records(BLOB, keys.REFERENCES):
             total.blobs += 1

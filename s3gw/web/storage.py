@@ -19,7 +19,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from s3gw.errors import InsufficientStorage, InternalError, S3Error, SlowDown
-from s3gw.model import BucketInfo, ListPage, ObjectInfo, PartPage, UploadInfo, UploadPage
+from s3gw.model import BucketInfo, ListPage, ObjectInfo, PartPage, UploadInfo, UploadPage, VersionPage
 from s3gw.operations.call import Known
 from s3gw.store.cache import BodyCache
 from s3gw.store.interface import (
@@ -31,15 +31,19 @@ from s3gw.store.interface import (
     CreateUpload,
     DeleteBucket,
     DeleteObject,
+    ExpireObject,
+    ExpireVersion,
     IObjectStore,
     ListQuery,
     Mutation,
     PutObject,
     PutPart,
+    SetVersioning,
     StoreFailed,
     StoreFull,
     StoreStalled,
     UploadQuery,
+    VersionQuery,
 )
 from s3gw.web.bodies import Bodies, Buffer, HeldObject
 from s3gw.web.lanes import HandOver, Lane
@@ -91,11 +95,15 @@ def _name(mutation: Mutation) -> tuple[str, str]:
     """The bucket and key that a mutation changes; no key for one of the bucket itself."""
     if isinstance(mutation, CreateBucket):
         return mutation.info.name, ""
-    if isinstance(mutation, (DeleteBucket, ConfigureBucket)):
+    if isinstance(mutation, (DeleteBucket, ConfigureBucket, SetVersioning)):
         return mutation.bucket, ""
     if isinstance(mutation, CreateUpload):
         return mutation.info.bucket, mutation.info.key
     return mutation.bucket, mutation.key
+
+
+_REPLACING = (PutObject, DeleteObject, ExpireObject, ExpireVersion)
+"""Mutations whose previous object is no more."""
 
 
 def _weight(mutation: Mutation) -> int:
@@ -125,6 +133,7 @@ class LaneStorage:
         self._commits = _CommitLane(hand_over, store.commit, most=BATCH_BYTES, weigh=_weight)
         self._known = self._commits.known = {}
         self._lookups: Lane[tuple[str, str], ObjectInfo | None] = Lane(hand_over, store.look_up)
+        self._version_lookups: Lane[tuple[str, str, str], ObjectInfo | None] = Lane(hand_over, store.look_up_versions)
         self._frees: Lane[bytes, None] = Lane(hand_over, self._free, most=64)
 
     def known(self, bucket: str, key: str) -> Known | None:
@@ -153,6 +162,26 @@ class LaneStorage:
         info, durable = await self._look(bucket, key)
         held = None if info is None else self._bodies.hold(bucket, key, info)
         if not durable:
+            try:
+                await self._durable()
+            except BaseException:
+                if held is not None:
+                    held.close()
+                raise
+        return held
+
+    async def find_version(self, bucket: str, key: str, version: str) -> ObjectInfo | None:
+        """The version or delete marker with an id, or without one the newest, or None."""
+        info = await self._version_lookups.ask((bucket, key, version))
+        if (bucket, key) in self._commits.uncertain:
+            await self._durable()
+        return info
+
+    async def open_version(self, bucket: str, key: str, version: str) -> HeldObject | None:
+        """As `find_version`, held."""
+        info = await self._version_lookups.ask((bucket, key, version))
+        held = None if info is None else self._bodies.hold(bucket, key, info)
+        if (bucket, key) in self._commits.uncertain:
             try:
                 await self._durable()
             except BaseException:
@@ -223,6 +252,10 @@ class LaneStorage:
     async def list_objects(self, bucket: str, query: ListQuery) -> ListPage:
         """A page of a bucket's objects."""
         return await self._scan(lambda: self._store.list_objects(bucket, query))
+
+    async def list_versions(self, bucket: str, query: VersionQuery) -> VersionPage:
+        """A page of a bucket's versions and delete markers."""
+        return await self._scan(lambda: self._store.list_versions(bucket, query))
 
     async def list_uploads(self, bucket: str, query: UploadQuery) -> UploadPage:
         """A page of a bucket's uploads in progress."""
@@ -324,12 +357,14 @@ class LaneStorage:
         return await gatherResults([Deferred.fromCoroutine(outcome(mutation)) for mutation in mutations])
 
     def _happened(self, mutation: Mutation, outcome: Committed) -> None:
-        if isinstance(mutation, (CreateBucket, DeleteBucket, ConfigureBucket)):
+        if isinstance(mutation, (CreateBucket, DeleteBucket, ConfigureBucket, SetVersioning)):
             self._buckets.pop(_name(mutation)[0], None)
-        elif isinstance(mutation, (PutObject, DeleteObject)) and outcome.previous is not None:
+        elif isinstance(mutation, _REPLACING) and outcome.previous is not None:
             self.cache.drop(outcome.previous.inline)
         if outcome.retired:
-            self._lookups.settled().addBoth(lambda _: self._bodies.retire(outcome.retired))
+            self._lookups.settled().addBoth(lambda _: self._version_lookups.settled()).addBoth(
+                lambda _: self._bodies.retire(outcome.retired)
+            )
 
     def discard(self, blobs: Sequence[bytes]) -> None:
         """Give up blobs that were staged and that no mutation will name."""
@@ -354,7 +389,7 @@ class LaneStorage:
 
     async def drained(self) -> None:
         """Return when nothing is under way in any thread."""
-        lanes = (self._commits, self._lookups, *self._bodies.lanes, self._frees)
+        lanes = (self._commits, self._lookups, self._version_lookups, *self._bodies.lanes, self._frees)
         while self._calls or any(lane.busy for lane in lanes):
             for lane in lanes:
                 try:

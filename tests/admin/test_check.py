@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from s3gw.model import Extent, ObjectInfo
+from s3gw.model import ENABLED, Extent, ObjectInfo
 from s3gw.store import keys
 from s3gw.store.engine import Batch, Engine
-from s3gw.store.interface import PutObject
+from s3gw.store.interface import DeleteObject, PutObject, SetVersioning
 from s3gw.store.offline import offline
 from s3gw.store.records import BLOB, BlobRecord, seal_chunk
 from tests.admin.case import AdminCase, some_bytes
@@ -131,6 +131,39 @@ class RepairTests(CheckCase):
         self.tamper(change)
         self.assertEqual(self.mended(found=3), {"blobs_deleted": 3, "parts_deleted": 1})
         self.assertEqual(self.succeed("stats", self.db)["blobs"], 3)
+        self.intact()
+
+    def test_versions(self) -> None:
+        """A version that is damaged is moved out; the newest that is left is the object then, a marker stays one."""
+        store = self.open()
+        actor = Actor(store)
+        actor.do(SetVersioning("b", ENABLED))
+        puts = {key: [actor.inline(key, b"old"), actor.inline(key, b"new")] for key in ("k", "l", "m")}
+        made = {key: [actor.do(put).made for put in pair] for key, pair in puts.items()}
+        actor.do(DeleteObject("b", "m"))
+        store.close()
+
+        def change(_: Engine, batch: Batch) -> None:
+            for key, number in (("k", 1), ("l", 0), ("m", 1)):
+                batch.delete_inline(keys.inline_row("b", key, made[key][number].order))
+
+        self.tamper(change)
+        done = self.mended("--quarantine", self.place / "q", found=3)
+        self.assertEqual(done, {"quarantined": 3, "versions_made_current": 1})
+        self.assertEqual(self.bodies(self.db, dict.fromkeys("klm", b"")), {"k": b"old", "l": b"new", "m": None})
+        self.intact()
+
+    def test_version_without_current(self) -> None:
+        """Where the current version is gone from the database, the newest of the others takes its place."""
+        store = self.open()
+        actor = Actor(store)
+        actor.do(SetVersioning("b", ENABLED))
+        actor.do(actor.inline("small-1", b"new"))
+        store.close()
+        self.tamper(lambda _, batch: batch.delete(keys.object_row("b", "small-1")))
+        faults = self.succeed("check", self.db, status=1)["faults"]
+        self.assertEqual(len(faults), 2)
+        self.assertEqual(self.mended("--quarantine", self.place / "q", found=2)["versions_made_current"], 1)
         self.intact()
 
     def test_object_without_bucket(self) -> None:

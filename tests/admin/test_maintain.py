@@ -6,7 +6,8 @@ import io
 from time import monotonic
 
 from s3gw.admin.report import Report, in_bytes
-from s3gw.store.interface import DeleteObject
+from s3gw.model import ENABLED, BucketInfo
+from s3gw.store.interface import CreateBucket, DeleteObject
 from tests.admin.case import AdminCase, some_bytes
 from tests.store.contract import Actor
 
@@ -19,16 +20,15 @@ class StatsTests(AdminCase):
         self.fill()
         store = self.open()
         actor = Actor(store)
-        actor.create("empty")
+        actor.do(CreateBucket(BucketInfo("versions", 1, versioning=ENABLED)))
+        for body in (b"1", b"22", b"333"):
+            actor.do(actor.inline("k", body, "versions"))
         actor.stage(some_bytes(100_000))
         store.close()
         found = self.succeed("stats", self.db)
         self.assertEqual(
-            found["buckets"],
-            [
-                {"bucket": "b", "objects": 23, "object_bytes": 920_000, "uploads": 1, "upload_bytes": 100_000},
-                {"bucket": "empty", "objects": 0, "object_bytes": 0, "uploads": 0, "upload_bytes": 0},
-            ],
+            [tuple(each.values()) for each in found["buckets"]],
+            [("b", 23, 920_000, 0, 0, 1, 100_000), ("versions", 1, 3, 2, 3, 0, 0)],
         )
         self.assertEqual((found["blobs"], found["garbage_blobs"], found["unreadable"]), (4, 1, 0))
         self.assertEqual(found["garbage_bytes"], 2 * 65536)
@@ -38,7 +38,7 @@ class StatsTests(AdminCase):
         self.fill()
         status, out, _ = self.admin("stats", self.db)
         self.assertEqual(status, 0)
-        self.assertIn("b: 23 objects, 898.4 KiB; 1 uploads, 97.7 KiB\n", out)
+        self.assertIn("b: 23 objects, 898.4 KiB; 0 older versions, 0 B; 1 uploads, 97.7 KiB\n", out)
 
 
 class CompactTests(AdminCase):

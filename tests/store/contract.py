@@ -116,7 +116,7 @@ class Actor:
     def read(self, bucket: str, key: str, info: ObjectInfo) -> bytes:
         """The bytes that ``info`` leads to."""
         if info.inline:
-            return self._rows([InlineRow(bucket, key, info.inline)])
+            return self._rows([InlineRow(bucket, key, info.inline, info.order)])
         return b"".join(self._extent(extent) for extent in info.extents)
 
     def _extent(self, extent: Extent) -> bytes:

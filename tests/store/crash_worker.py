@@ -22,7 +22,18 @@ from functools import partial
 from random import Random
 from typing import TypeVar
 
-from s3gw.model import CHUNK_BYTES, BucketInfo, Extent, ObjectInfo, PartInfo, UploadInfo
+from s3gw.model import (
+    CHUNK_BYTES,
+    ENABLED,
+    OBJECT_LOCK,
+    SUSPENDED,
+    BucketInfo,
+    Extent,
+    ObjectInfo,
+    ObjectLock,
+    PartInfo,
+    UploadInfo,
+)
 from s3gw.store import staging
 from s3gw.store.engine import Durability
 from s3gw.store.interface import (
@@ -35,13 +46,19 @@ from s3gw.store.interface import (
     CreateUpload,
     DeleteBucket,
     DeleteObject,
+    ExpireObject,
+    ExpireVersion,
+    HoldObject,
     ListQuery,
     Mutation,
     PutObject,
     PutPart,
+    RetainObject,
+    SetVersioning,
     StoreStalled,
     TagObject,
     UploadQuery,
+    VersionQuery,
 )
 from s3gw.store.rocks import RocksStore
 
@@ -100,7 +117,9 @@ class Client:
     def mutation(self) -> Mutation:
         bucket, key = self.random.choice("bc"), self.random.choice("klmnop")
         make = self.random.choice(
-            (self.put,) * 6 + (self.copy, self.part, self.part, self.part, self.complete, self.other, self.other)
+            (self.put,) * 6
+            + (self.copy, self.part, self.part, self.part, self.complete, self.other, self.other)
+            + (self.version,) * 3
         )
         return make(bucket, key)
 
@@ -150,6 +169,33 @@ class Client:
         extents = tuple(extent for part in parts for extent in part.extents)
         info = ObjectInfo(sum(part.size for part in parts), 1, "multi", extents=extents, upload=upload.upload)
         return CompleteUpload(bucket, upload.key, upload.upload, info, parts, self.condition())
+
+    def version(self, bucket: str, key: str) -> Mutation:
+        """Something that is done to one version, or that makes versions."""
+        entries = self.store.list_versions(bucket, VersionQuery()).entries
+        if not entries or self.random.random() < 0.1:
+            return self.random.choice(
+                (
+                    *(SetVersioning(bucket, ENABLED), SetVersioning(bucket, SUSPENDED)) * 4,
+                    # Only in one of them: it is for ever.
+                    ConfigureBucket("b", OBJECT_LOCK, b"on"),
+                )
+            )
+        entry = self.random.choice(entries)
+        (seen,) = self.store.look_up_versions([(bucket, entry.key, entry.info.version)])
+        version, now, bypass = entry.info.version, self.random.randrange(4), self.random.random() < 0.5
+        alone = self.random.random() < 0.5
+        lock = ObjectLock(self.random.choice(("GOVERNANCE", "COMPLIANCE")), self.random.randrange(4))
+        return self.random.choice(
+            (
+                *(DeleteObject(bucket, entry.key, version=version, now=now, bypass=bypass),) * 4,
+                *(ExpireVersion(bucket, entry.key, seen, now, alone),) * 2,
+                ExpireObject(bucket, entry.key, seen, now, "lifecycle"),
+                TagObject(bucket, entry.key, (("v", str(now)),), version=version),
+                RetainObject(bucket, entry.key, lock, now, bypass, version=version),
+                HoldObject(bucket, entry.key, self.random.choice(("ON", "OFF", "OFF")), version=version),
+            )
+        )
 
     def other(self, bucket: str, key: str) -> Mutation:
         uploads = self.store.list_uploads(bucket, UploadQuery()).uploads

@@ -12,7 +12,7 @@ from random import Random
 
 import s3gw
 from s3gw.model import BucketInfo, UploadInfo
-from s3gw.store.interface import CreateBucket, IObjectStore, ListQuery, Mutation, UploadQuery
+from s3gw.store.interface import CreateBucket, IObjectStore, ListQuery, Mutation, UploadQuery, VersionQuery
 from s3gw.store.memory import MemoryStore
 from s3gw.store.rocks import RocksStore
 from tests.bounded import BoundedTestCase
@@ -86,6 +86,9 @@ def everything(store: IObjectStore) -> dict[str, object]:
         for key, _ in store.list_objects(bucket.name, ListQuery()).entries:
             (info,) = store.look_up([(bucket.name, key)])
             seen[f"{bucket.name}/{key}"] = info, actor.read(bucket.name, key, info)
+        for entry in store.list_versions(bucket.name, VersionQuery()).entries:
+            (info,) = store.look_up_versions([(bucket.name, entry.key, entry.info.version)])
+            seen[f"{bucket.name}/{entry.key}?{info.version}"] = info, actor.read(bucket.name, entry.key, info)
         for upload in store.list_uploads(bucket.name, UploadQuery()).uploads:
             parts = store.list_parts(upload.upload, 0, 1000).parts
             seen[f"{bucket.name}/{upload.key}?{upload.upload}"] = upload, parts, bodies(actor, upload, parts)

@@ -7,7 +7,7 @@ from twisted.trial.unittest import TestCase
 from s3gw.model import ObjectInfo
 from s3gw.store.interface import ChunkRow, CorruptChunk, PutObject, StoreFull
 from s3gw.store.memory import MemoryStore
-from tests.store import contract
+from tests.store import contract, contract_versions
 
 
 class InMemory:
@@ -36,6 +36,26 @@ class UploadTests(InMemory, contract.UploadTests, TestCase):
 
 
 class ListingTests(InMemory, contract.ListingTests, TestCase):
+    pass
+
+
+class VersionTests(InMemory, contract_versions.VersionTests, TestCase):
+    pass
+
+
+class NullVersionTests(InMemory, contract_versions.NullVersionTests, TestCase):
+    pass
+
+
+class VersionListingTests(InMemory, contract_versions.VersionListingTests, TestCase):
+    pass
+
+
+class LockTests(InMemory, contract_versions.LockTests, TestCase):
+    pass
+
+
+class ExpiryTests(InMemory, contract_versions.ExpiryTests, TestCase):
     pass
 
 

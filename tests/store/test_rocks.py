@@ -36,7 +36,7 @@ from s3gw.store.memory import MemoryStore
 from s3gw.store.records import OBJECT
 from s3gw.store.rocks import RocksStore
 from s3gw.store.scan import Walk
-from tests.store import contract
+from tests.store import contract, contract_versions
 from tests.store.crash_worker import Client, content
 
 CACHE_BYTES = 8 << 20
@@ -72,6 +72,26 @@ class UploadTests(OnDisk, contract.UploadTests, TestCase):
 
 
 class ListingTests(OnDisk, contract.ListingTests, TestCase):
+    pass
+
+
+class VersionTests(OnDisk, contract_versions.VersionTests, TestCase):
+    pass
+
+
+class NullVersionTests(OnDisk, contract_versions.NullVersionTests, TestCase):
+    pass
+
+
+class VersionListingTests(OnDisk, contract_versions.VersionListingTests, TestCase):
+    pass
+
+
+class LockTests(OnDisk, contract_versions.LockTests, TestCase):
+    pass
+
+
+class ExpiryTests(OnDisk, contract_versions.ExpiryTests, TestCase):
     pass
 
 
@@ -520,4 +540,4 @@ def plain(outcome: object) -> object:
     """An outcome so that it can be compared."""
     if isinstance(outcome, S3Error):
         return outcome.code, outcome.fields
-    return outcome.previous, set(outcome.retired)
+    return outcome.previous, set(outcome.retired), outcome.made
