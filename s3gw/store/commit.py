@@ -1,9 +1,9 @@
 """The law: what each mutation does, evaluated against the rows as those before it leave them.
 
-`ledger.Ledger` is the state: the rows on disk under those that this run has written. Each mutation is a *step*: a function
-that reads from the ledger, raises if the mutation must not be, and only then writes. So a step that raises leaves
-nothing behind. Steps that scan ask for what was written so far to be on disk first; the others find what they need by
-key, and `Step.needs` names those keys in advance, so that one read serves a whole run.
+`ledger.Ledger` is the state: the rows on disk under those that this run has written. Each mutation is a *step*: a
+function that reads from the ledger, raises if the mutation must not be, and only then writes. So a step that raises
+leaves nothing behind. Steps that scan ask for what was written so far to be on disk first; the others find what they
+need by key, and `Step.needs` names those keys in advance, so that one read serves a whole run.
 """
 
 from __future__ import annotations
