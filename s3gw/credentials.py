@@ -15,8 +15,6 @@ Any other line is an error, since a misspelt one would change who may do what. N
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Callable, Iterable, Mapping
 from configparser import (
     DuplicateOptionError,
@@ -31,9 +29,9 @@ from hashlib import sha256
 from pathlib import Path
 
 from s3gw.model import Owner
+from s3gw.private_file import read_private
 from s3gw.settings import ConfigurationError, Settings, parse_access_key, parse_secret_key
 
-MAX_FILE_BYTES = 1 << 20
 DEFAULT_USER = "default"
 """Whose the key of ``--access_key`` is, so that it owns the same buckets once it moves to ``[default]`` in a file."""
 
@@ -87,7 +85,7 @@ class KeyRing:
         """
         found = list(self._given)
         if self.path is not None:
-            found += parse_credentials(_read_private(self.path), f"credentials file {self.path}")
+            found += parse_credentials(read_private(self.path, "credentials file"), f"credentials file {self.path}")
         keys: dict[str, Credential] = {}
         for credential in found:
             if credential.access_key in keys:
@@ -166,36 +164,3 @@ def _credential(name: str, lines: Mapping[str, str], where: str) -> Credential:
             raise ConfigurationError(f"{where}: {key}: {error}") from None
     owner = Owner(values.get("id") or owner_named(name).id, values["display_name"])
     return Credential(values["aws_access_key_id"], values["aws_secret_access_key"], owner)
-
-
-def _read_private(path: Path) -> str:
-    """The text of a file that nobody but its owner can read. :raises ConfigurationError: it is not one."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe must not keep us waiting
-        with open(descriptor, "rb") as file:
-            complaint = _exposure(os.fstat(descriptor), path)
-            data = file.read(MAX_FILE_BYTES + 1) if complaint is None else b""
-    except OSError as error:
-        complaint, data = error.strerror, b""
-    if complaint is None and len(data) > MAX_FILE_BYTES:
-        complaint = "it is larger than 1 MiB"
-    if complaint is not None:
-        raise ConfigurationError(f"credentials file {path}: {complaint}")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ConfigurationError(f"credentials file {path}: it is not UTF-8") from None
-
-
-def _exposure(status: os.stat_result, path: Path) -> str | None:
-    """Why what is in a file of this status may be no secret; None if all is well."""
-    mode = stat.S_IMODE(status.st_mode)
-    # systemd lends a credential to us by an access control list, whose mask stands where the group's rights else do.
-    exposing = 0o037 if str(path.parent) == os.environ.get("CREDENTIALS_DIRECTORY") else 0o077
-    if not stat.S_ISREG(status.st_mode):
-        return "it is not a regular file"
-    if status.st_uid not in (os.geteuid(), 0):
-        return f"it belongs to user {status.st_uid}: chown it to the user who runs the gateway"
-    if mode & exposing:
-        return f"its mode is {mode:04o}, so others can get at the secrets in it: chmod 600 {path}"
-    return None

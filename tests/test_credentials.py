@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from s3gw.credentials import DEFAULT_USER, MAX_FILE_BYTES, Credential, KeyRing, owner_named, parse_credentials
+from s3gw.credentials import DEFAULT_USER, Credential, KeyRing, owner_named, parse_credentials
 from s3gw.model import Owner
+from s3gw.private_file import MAX_FILE_BYTES
 from s3gw.settings import ConfigurationError, Settings
 
 ALICE = """\
