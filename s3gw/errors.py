@@ -172,6 +172,12 @@ class InvalidDigest(S3Error):
     status = 400
 
 
+class InvalidEncryptionAlgorithmError(S3Error):
+    """The Encryption request you specified is not valid. Supported value: AES256."""
+
+    status = 400
+
+
 class InvalidPart(S3Error):
     """One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not match the part's entity tag."""
 

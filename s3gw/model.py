@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 CHUNK_BYTES = 64 * 1024
-"""The largest value of a row that holds body bytes (its CRC not counted)."""
+"""The most bytes of a body that a row holds; an encrypted row has 16 more (`s3gw.cipher`)."""
 
 
 ENABLED = "Enabled"
@@ -69,6 +69,20 @@ class Checksum(msgspec.Struct, frozen=True, array_like=True):
     type: str = "FULL_OBJECT"
 
 
+class Encryption(msgspec.Struct, frozen=True, array_like=True):
+    """How a body is encrypted: its data key, wrapped. `s3gw.cipher` says how, and knows the kinds.
+
+    :ivar kind: ``AES256`` (SSE-S3) or ``SSE-C``.
+    :ivar master: id of the master key that wraps it; empty for SSE-C.
+    :ivar verifier: salted digest that tells whether a customer key is the right one; empty for SSE-S3.
+    """
+
+    kind: str
+    wrapped: bytes
+    master: str = ""
+    verifier: bytes = b""
+
+
 class PartSummary(msgspec.Struct, frozen=True, array_like=True):
     """What a completed object remembers of one of its parts, in order of part number."""
 
@@ -106,6 +120,7 @@ class ObjectInfo(msgspec.Struct, frozen=True, array_like=True):
         bucket had versioning. The store gives it, and ``null``.
     :ivar null: whether it is the null version, of which a key has one at most.
     :ivar marker: whether it is a delete marker.
+    :ivar encryption: of the body, and of the values of checksums; None if they are stored as they came.
     """
 
     size: int
@@ -124,6 +139,7 @@ class ObjectInfo(msgspec.Struct, frozen=True, array_like=True):
     null: bool = True
     marker: bool = False
     lock: ObjectLock | None = None
+    encryption: Encryption | None = None
 
     @property
     def version(self) -> str:
@@ -164,6 +180,7 @@ class UploadInfo(msgspec.Struct, frozen=True, array_like=True):
     checksum_algorithm: str = ""
     checksum_type: str = ""
     lock: ObjectLock | None = None
+    encryption: Encryption | None = None
 
 
 class PartInfo(msgspec.Struct, frozen=True, array_like=True):

@@ -335,6 +335,18 @@ class Settings:
         "the directory is the database's name with -tls behind it. Over TLS a bucket "
         "is BUCKET.s3.localhost: OpenSSL accepts no *.localhost. Default: none is made.",
     )
+    sse_key_file: Path | None = _option(
+        None,
+        _path,
+        "File of mode 0600 with the master keys of server-side encryption (SSE-S3), made by s3gw-admin sse-key; read "
+        "again on SIGHUP. Default: none, and x-amz-server-side-encryption is refused.",
+    )
+    sse_c_over_http: bool = _option(
+        False,
+        _on_off,
+        "on: customer keys (SSE-C) may come over plain HTTP too, for tests and behind a proxy that speaks TLS; off: "
+        "such requests are refused. Default: off.",
+    )
     access_log: bool = _option(
         True, _on_off, "on: one line of JSON in the log for each request; off: none. Default: on."
     )

@@ -23,19 +23,25 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "errors": (),
     "model": (),
     "settings": (*VALUES, "s3"),
-    "credentials": ("model", "settings"),
+    "private_file": ("settings",),
+    "credentials": ("model", "settings", "private_file"),
+    "cipher": ("model",),
+    "masterkeys": ("cipher", "settings", "private_file"),
     "s3": VALUES,
     "store": (*VALUES, "s3"),
-    "operations": (*VALUES, "s3", "store"),
+    "operations": (*VALUES, "cipher", "s3", "store"),
     "web": (*VALUES, "settings", "credentials", "s3", "store", "operations"),
-    "service": (*VALUES, "settings", "credentials", "s3", "store", "operations", "web"),
-    "admin": ("model", "store"),
-    "tap": ("settings", "credentials", "service", "web"),
+    "service": (*VALUES, "settings", "credentials", "masterkeys", "s3", "store", "operations", "web"),
+    "admin": ("model", "settings", "masterkeys", "store"),
+    "tap": ("settings", "credentials", "masterkeys", "service", "web"),
     "testing": (*VALUES, "settings", "credentials", "s3", "store", "web", "service"),
 }
 """For each module or package of ``s3gw``, which others it may import. A package may import itself."""
 
-PURE = ("errors", "model", "settings", "credentials", "s3", "store", "operations", "admin")
+PURE = (
+    *("errors", "model", "settings", "private_file", "credentials", "cipher", "masterkeys", "s3", "store"),
+    *("operations", "admin"),
+)
 """Floors that know no Twisted."""
 
 BANNED: dict[str, frozenset[str]] = {

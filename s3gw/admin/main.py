@@ -19,6 +19,7 @@ from pathlib import Path
 
 from s3gw.admin.backup import run_backup, run_list, run_restore
 from s3gw.admin.check import run_check, run_salvage
+from s3gw.admin.keys import run_add_key
 from s3gw.admin.maintain import run_compact, run_stats
 from s3gw.admin.report import AdminError, Report
 from s3gw.store.interface import CorruptChunk, StoreFailed, StoreFull, StoreStalled, StoreUnusable
@@ -106,6 +107,9 @@ def parser() -> argparse.ArgumentParser:
     it.add_argument("target", type=Path, help="directory of the backups")
     it.add_argument("db", type=Path, help="directory of the new database; empty or missing")
     it.add_argument("--name", help="the backup to take, as `backups` lists it; the newest without this")
+    it = command("sse-key", run_add_key, "Add a master key to the file of --sse_key_file; make the file if need be.")
+    it.add_argument("file", type=Path, help="the key file")
+    it.add_argument("--id", help="what to call the key; the time without this")
     return whole
 
 

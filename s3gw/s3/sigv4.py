@@ -60,6 +60,9 @@ _DATE = re.compile("[0-9]{8}")
 _END_OF_9999 = 253402300799
 
 _SIGV2 = "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256."
+_CUSTOMER_KEY = re.compile(rb"(?m)(server-side-encryption-customer-key[:=])[^&\n]*")
+"""The value of such a header, or parameter, in a canonical request."""
+
 _ONE_MECHANISM = (
     "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter"
     " or the Authorization header should be specified"
@@ -351,7 +354,7 @@ def same(computed: str, provided: str) -> bool:
 def mismatch(access_key: str, text: bytes, provided: str, request: bytes = b"") -> SignatureDoesNotMatch:
     """The error for a signature that is not that of ``text``: it tells what we signed, as AWS does.
 
-    :param request: the canonical request behind ``text``, if there is one."""
+    :param request: the canonical request behind ``text``, if there is one; shown without keys of customers."""
     error = SignatureDoesNotMatch(
         AWSAccessKeyId=access_key,
         StringToSign=text.decode("utf-8", "replace"),
@@ -359,6 +362,7 @@ def mismatch(access_key: str, text: bytes, provided: str, request: bytes = b"") 
         StringToSignBytes=text.hex(" "),
     )
     if request:
+        request = _CUSTOMER_KEY.sub(rb"\1(hidden)", request)
         error.fields["CanonicalRequest"] = request.decode("utf-8", "replace")
         error.fields["CanonicalRequestBytes"] = request.hex(" ")
     return error
