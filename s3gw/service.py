@@ -2,7 +2,7 @@
 
 privilegedStartService   bind the listeners
 startService             open the store, start the threads, build the resource tree, announce
-SIGHUP                   read certificates and credentials again
+SIGHUP                   read certificates, credentials and master keys again
 SIGUSR2                  make a checkpoint of the store
 stopService              (from here on a second signal cuts what is still running)
                          stop listening -> close idle connections, let busy ones end (bounded) -> wait for the lanes
@@ -28,6 +28,7 @@ from twisted.web.resource import IResource, Resource
 
 from s3gw.credentials import KeyRing
 from s3gw.errors import ServiceUnavailable
+from s3gw.masterkeys import MasterKeyRing
 from s3gw.operations.call import Gateway
 from s3gw.settings import ConfigurationError, Listener, Settings, reload_each
 from s3gw.store.interface import IObjectStore, StoreFailed, StoreUnusable
@@ -61,6 +62,7 @@ class GatewayService(Service):
 
     :param keys: who may sign; None serves everybody.
     :param certificate: of the TLS listeners, if any.
+    :param master_keys: of SSE-S3, if any.
     :param open_store: opens the store; for a store other than RocksDB.
     :param alone: the process is the gateway's, which sets its signals, switch interval and limit of descriptors.
     """
@@ -76,10 +78,12 @@ class GatewayService(Service):
         reactor: Any,
         open_store: Callable[[Settings, Metrics], IObjectStore] | None = None,
         alone: bool = True,
+        master_keys: MasterKeyRing | None = None,
     ) -> None:
         self._settings = settings
         self._keys = keys
         self._certificate = certificate
+        self._master_keys = master_keys
         self._reactor = reactor
         self._open_store = open_store or open_rocks
         self._alone = alone
@@ -162,6 +166,8 @@ class GatewayService(Service):
             region=settings.region,
             signatures=self._keys is not None,
             max_object_bytes=settings.max_object_bytes,
+            master_keys=self._master_keys,
+            sse_c_over_http=settings.sse_c_over_http,
         )
         pages: dict[str, IResource] = {"/_health/live": live_page(), "/_health/ready": ready_page(self._ready)}
         if settings.metrics != "off":
@@ -209,8 +215,8 @@ class GatewayService(Service):
             log_request(request, seconds)
 
     def reload(self) -> None:
-        """Read certificates and credentials again; what cannot be read leaves what was in use."""
-        sources = [source for source in (self._keys, self._certificate) if source is not None]
+        """Read certificates, credentials and master keys again; what cannot be read leaves what was in use."""
+        sources = [source for source in (self._keys, self._certificate, self._master_keys) if source is not None]
         refused = reload_each(sources)
         for line in refused:
             self.log.error("not reloaded: {line}", line=line)

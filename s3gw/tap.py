@@ -27,6 +27,7 @@ from twisted.logger import Logger
 from twisted.python import usage
 
 from s3gw.credentials import KeyRing
+from s3gw.masterkeys import MasterKeyRing
 from s3gw.service import GatewayService
 from s3gw.settings import OPTIONS, ConfigurationError, Settings, read_settings
 from s3gw.web.listen import server_endpoint
@@ -46,8 +47,8 @@ class Options(usage.Options):
     synopsis = "[options]"
     longdesc = (
         "A durable S3-compatible object store. Every option can be given by the environment as well, as S3GW_ and its "
-        "name in capitals (S3GW_DB_PATH=/var/lib/s3gw); the command line wins. On SIGHUP certificates and credentials "
-        "are read again, on SIGTERM running requests may end first."
+        "name in capitals (S3GW_DB_PATH=/var/lib/s3gw); the command line wins. On SIGHUP certificates, "
+        "credentials and SSE keys are read again, on SIGTERM running requests may end first."
     )
     optParameters = [[option.name, None, None, option.text] for option in OPTIONS]
 
@@ -112,6 +113,7 @@ def makeService(options: Options) -> IService:
     settings = options.settings
     try:
         keys = KeyRing.of(settings) if settings.auth == "sigv4" else None
+        master_keys = MasterKeyRing.of(settings)
         certificate = _certificate(settings) if settings.has_tls else None
         for listener in settings.listen:
             server_endpoint(reactor, listener)
@@ -121,7 +123,7 @@ def makeService(options: Options) -> IService:
         _log.warn("--auth=none: whoever reaches this gateway may read, change and delete everything in it")
     foreground = options.parent is None or bool(options.parent.get("nodaemon", True))
     sys.excepthook = one_line_hook(sys.excepthook, _to_stderr if foreground else _to_log)
-    return GatewayService(settings, keys, certificate, reactor)
+    return GatewayService(settings, keys, certificate, reactor, master_keys=master_keys)
 
 
 def _certificate(settings: Settings) -> ServerCertificate:

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from s3gw.operations import attributes, buckets, copies, cors, deletes, forms, listings, multipart, objects, tagging
+from s3gw.operations import (
+    attributes,
+    buckets,
+    copies,
+    cors,
+    deletes,
+    encryption,
+    forms,
+    listings,
+    multipart,
+    objects,
+    tagging,
+)
 from s3gw.operations.call import Operation
 from s3gw.operations.configuration import UNCONFIGURED
 
@@ -17,11 +29,13 @@ OPERATIONS: Mapping[str, Operation] = {
     "CreateMultipartUpload": multipart.create_multipart_upload,
     "DeleteBucket": buckets.delete_bucket,
     "DeleteBucketCors": cors.delete_bucket_cors,
+    "DeleteBucketEncryption": encryption.delete_bucket_encryption,
     "DeleteBucketTagging": tagging.delete_bucket_tagging,
     "DeleteObject": objects.delete_object,
     "DeleteObjects": deletes.delete_objects,
     "DeleteObjectTagging": tagging.delete_object_tagging,
     "GetBucketCors": cors.get_bucket_cors,
+    "GetBucketEncryption": encryption.get_bucket_encryption,
     "GetBucketLocation": buckets.get_bucket_location,
     "GetBucketTagging": tagging.get_bucket_tagging,
     "GetObject": objects.get_object,
@@ -38,6 +52,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "PostObject": forms.post_object,
     "PreflightCORS": cors.preflight_cors,
     "PutBucketCors": cors.put_bucket_cors,
+    "PutBucketEncryption": encryption.put_bucket_encryption,
     "PutBucketTagging": tagging.put_bucket_tagging,
     "PutObject": objects.put_object,
     "PutObjectTagging": tagging.put_object_tagging,

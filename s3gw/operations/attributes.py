@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from s3gw.errors import InvalidArgument, InvalidRequest, NoSuchKey
 from s3gw.operations.call import Call, Response, document
+from s3gw.operations.encryption import open_checksums, unlock
 from s3gw.s3 import xml
 from s3gw.s3.conditions import Outcome, evaluate
 from s3gw.s3.dates import http_date
+from s3gw.s3.encryption import NOTHING
 
 ATTRIBUTES = frozenset({"ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"})
 MAX_PARTS = 1000
@@ -32,6 +34,9 @@ async def get_object_attributes(call: Call) -> Response:
     info = await call.storage.find(call.bucket, call.key)
     if info is None:
         raise NoSuchKey(Key=call.key)
+    if info.encryption is not None or call.encryption is not NOTHING:
+        key = unlock(call, info, call.bucket, call.key, call.encryption.customer)
+        info = open_checksums(key, info) if wanted & {"Checksum", "ObjectParts"} else info
     modified = ("Last-Modified", http_date(info.modified))
     if evaluate(call.head, info.etag, info.modified, call.gateway.clock()) is Outcome.NOT_MODIFIED:
         return Response(304, [modified])

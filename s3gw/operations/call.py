@@ -11,18 +11,23 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
+from s3gw.cipher import MasterKeys
 from s3gw.errors import InvalidRequest, MaxMessageLengthExceeded, S3Error
 from s3gw.model import BucketInfo, ListPage, ObjectInfo, Owner, PartPage, UploadInfo, UploadPage, VersionPage
 from s3gw.s3.checksums import Declared, Digests, declared
+from s3gw.s3.encryption import NOTHING, Asked
 from s3gw.s3.head import RequestHead
 from s3gw.s3.payload import decoder_for
 from s3gw.s3.sigv4 import Verified
-from s3gw.store.interface import Committed, ListQuery, Mutation, UploadQuery, VersionQuery
+from s3gw.store.interface import BodyRow, Committed, ListQuery, Mutation, UploadQuery, VersionQuery
 
 T = TypeVar("T")
 
 Headers = list[tuple[str, str]]
 Buffer = bytes | memoryview
+
+Open = Callable[[BodyRow, Buffer], Buffer]
+"""Makes of a row of an encrypted body the bytes that it stands for. Raises `store.interface.CorruptChunk`."""
 
 
 class Body(Protocol):
@@ -52,8 +57,10 @@ class Reader(Protocol):
 
     info: ObjectInfo
 
-    def source(self, start: int, length: int) -> Source:
+    def source(self, start: int, length: int, unseal: Open | None = None) -> Source:
         """``length`` bytes from ``start``, each chunk verified. Closing the source closes the reader.
+
+        :param unseal: what each row of an encrypted body goes through; without it, rows are the bytes themselves.
 
         Its reads raise `store.interface.StaleBody` when the object was replaced before it could be held, and
         `CorruptChunk` for damage."""
@@ -96,7 +103,7 @@ class Storage(Protocol):
         """The object under a key if its record is in memory; None says nothing."""
 
     def hot_body(self, info: ObjectInfo) -> Buffer | None:
-        """The whole body of a known object if it is one row, and in memory."""
+        """The whole body of a known object if it is one row, not encrypted, and in memory."""
 
     async def find(self, bucket: str, key: str) -> ObjectInfo | None: ...
     async def open(self, bucket: str, key: str) -> Reader | None: ...
@@ -137,6 +144,8 @@ class Gateway(msgspec.Struct, frozen=True):
         wrong with its signature.
     :ivar signatures: whether requests are expected to be signed.
     :ivar max_object_bytes: the largest body of one PUT.
+    :ivar master_keys: of SSE-S3; None if there are none.
+    :ivar sse_c_over_http: whether customer keys may come unencrypted.
     """
 
     storage: Storage
@@ -146,6 +155,8 @@ class Gateway(msgspec.Struct, frozen=True):
     region: str = "us-east-1"
     signatures: bool = False
     max_object_bytes: int = 5 * 1024**3
+    master_keys: MasterKeys | None = None
+    sse_c_over_http: bool = False
 
 
 class Abandoned(Exception):
@@ -158,11 +169,15 @@ class Call:
     :ivar caller: who asks.
     :ivar verified: what the signature established; None for a request without one.
     :ivar bucket: and ``key``: what it is about; empty where its address has none.
+    :ivar encryption: what it says of encryption.
     :ivar gone: whether the client has gone; to be asked from time to time in what takes long and reads no body.
     :ivar bucket_info: the bucket, which exists and which the caller may use; None where the operation needs none.
     """
 
-    __slots__ = ("body", "bucket", "bucket_info", "caller", "gateway", "gone", "head", "key", "storage", "verified")
+    __slots__ = (
+        *("body", "bucket", "bucket_info", "caller", "encryption", "gateway", "gone", "head", "key", "storage"),
+        "verified",
+    )
 
     def __init__(
         self,
@@ -175,6 +190,7 @@ class Call:
         key: str = "",
         bucket_info: BucketInfo | None = None,
         gone: Callable[[], bool] = lambda: False,
+        encryption: Asked = NOTHING,
     ) -> None:
         self.gateway = gateway
         self.storage = gateway.storage
@@ -186,6 +202,7 @@ class Call:
         self.key = key
         self.bucket_info = bucket_info
         self.gone = gone
+        self.encryption = encryption
 
     @property
     def bucket_created(self) -> int | None:

@@ -19,14 +19,12 @@ from s3gw.errors import (
     OwnershipControlsNotFoundError,
     ReplicationConfigurationNotFoundError,
     S3Error,
-    ServerSideEncryptionConfigurationNotFoundError,
 )
 from s3gw.operations.call import Call, Operation, Response, document
 from s3gw.s3 import xml
 from s3gw.s3.markup import document as markup
 
 _MISSING: Mapping[str, type[S3Error]] = {
-    "GetBucketEncryption": ServerSideEncryptionConfigurationNotFoundError,
     "GetBucketLifecycleConfiguration": NoSuchLifecycleConfiguration,
     "GetBucketOwnershipControls": OwnershipControlsNotFoundError,
     "GetBucketPolicy": NoSuchBucketPolicy,

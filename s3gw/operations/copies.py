@@ -1,7 +1,18 @@
-"""CopyObject and UploadPartCopy.
+r"""CopyObject and UploadPartCopy.
 
 The chunks of a copy are those of its source, shared and counted; only a body that is one row with its object, at most
 64 KiB, is written again. Bytes are read where a digest is asked for that is not known: a part needs its MD5.
+
+Encrypted chunks are shared as well where the same key may open them: of SSE-S3 among themselves, and under one customer
+key. Between others, and for parts, the bytes are read, opened, sealed and written, window by window:
+
+=============  =========  ===========  ==========================
+source \ copy  plain      SSE-S3       SSE-C
+=============  =========  ===========  ==========================
+plain          shared     rewritten    rewritten
+SSE-S3         rewritten  shared       rewritten
+SSE-C          rewritten  rewritten    shared if the key is the same
+=============  =========  ===========  ==========================
 
 What was uploaded in parts is copied with its parts and their ETag, where S3 makes an object in one piece of it.
 
@@ -16,6 +27,7 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
+from s3gw.cipher import DataKey
 from s3gw.errors import (
     ConditionalRequestConflict,
     InternalError,
@@ -23,11 +35,27 @@ from s3gw.errors import (
     InvalidRequest,
     NoSuchKey,
 )
-from s3gw.model import ByteRange, Checksum, Extent, ObjectInfo, PartInfo
+from s3gw.model import ByteRange, Checksum, Extent, ObjectInfo, PartInfo, PartSummary, UploadInfo
 from s3gw.operations.admission import admit
-from s3gw.operations.call import Abandoned, Buffer, Call, Reader, Response, document
+from s3gw.operations.call import Abandoned, Buffer, Call, Reader, Response, Source, document
+from s3gw.operations.encryption import (
+    Fresh,
+    describe_encryption,
+    encrypted,
+    for_writing,
+    may_share,
+    open_checksum,
+    open_value,
+    opener,
+    seal_checksum,
+    seal_inline,
+    seal_value,
+    unlock,
+    unlock_upload,
+)
 from s3gw.operations.headers import request_tags, stored_headers, user_metadata
-from s3gw.operations.multipart import checksum_of, find_upload, part_number
+from s3gw.operations.intake import pour
+from s3gw.operations.multipart import checksum_of, find_upload, part_etag, part_number
 from s3gw.s3 import xml
 from s3gw.s3.checksums import FULL_OBJECT, Digests, upload_checksum
 from s3gw.s3.conditions import evaluate_copy_source, write_condition
@@ -51,25 +79,76 @@ async def copy_object(call: Call) -> Response:
     for _ in range(_TRIES):
         reader = await _open(call, origin)
         try:
-            source = reader.info
-            _refuse_size(source.size)
-            body = b"".join(await reader.source(0, source.size).read()) if source.inline else b""
-            info = replace(
-                source,
-                modified=call.gateway.clock(),
-                inline=call.storage.begin_blob() if source.inline else b"",
-                checksum=await _checksum(call, reader, algorithm),
-                owner=call.caller.id,
-                upload="",
-                **changes,
+            _refuse_size(reader.info.size)
+            copy = await _duplicate(call, origin, reader, algorithm)
+            info = replace(copy.info, modified=call.gateway.clock(), owner=call.caller.id, upload="", **changes)
+            await call.storage.commit(
+                PutObject(call.bucket, call.key, info, copy.body, copy.staged, condition, call.bucket_created)
             )
-            await call.storage.commit(PutObject(call.bucket, call.key, info, body, (), condition, call.bucket_created))
         except (StaleBody, ConditionalRequestConflict):
             continue
         finally:
             reader.close()
-        return document(xml.copy_object(info))
+        shown = replace(info, checksum=copy.checksum)
+        return document(xml.copy_object(shown), describe_encryption(call, info.encryption))
     raise InternalError("The source is being replaced faster than it can be copied.")
+
+
+class _Copy(NamedTuple):
+    """A source as it is to be stored once more. ``checksum`` is readable, that of ``info`` is as it is stored."""
+
+    info: ObjectInfo
+    checksum: Checksum | None
+    body: bytes = b""
+    staged: tuple[bytes, ...] = ()
+
+
+async def _duplicate(call: Call, origin: Object, reader: Reader, algorithm: str) -> _Copy:
+    """The source with the encryption that its copy is to have, its chunks shared if they may be."""
+    source = reader.info
+    key = unlock(call, source, origin.bucket, origin.key, call.encryption.copy_source)
+    fresh = for_writing(call, call.key, key if may_share(call, source) else None)
+    if (None if fresh is None else fresh.key) is not key:
+        return await _rewritten(call, reader, key, fresh, algorithm)
+    checksum = await _checksum(call, reader, algorithm, key)
+    body = b"".join(await reader.source(0, source.size, opener(key)).read()) if source.inline else b""
+    info = replace(
+        source, inline=call.storage.begin_blob() if source.inline else b"", checksum=seal_checksum(key, checksum)
+    )
+    if fresh is None:
+        return _Copy(info, checksum, body)
+    return _Copy(replace(info, encryption=fresh.stored), checksum, seal_inline(fresh.key, info, body))
+
+
+async def _rewritten(call: Call, reader: Reader, key: DataKey | None, fresh: Fresh | None, algorithm: str) -> _Copy:
+    """The source with its bytes written once more, under another key or none.
+
+    :param key: of the source. :param fresh: of the copy."""
+    source = reader.info
+    known = open_checksum(key, source.checksum)
+    if not _wanted(known, algorithm):
+        known = None
+    # The ETag of an SSE-C object in one piece is not the MD5 that the copy is to have.
+    digests = Digests({algorithm if known is None else "", "" if source.parts or key is None else "MD5"} - {""})
+    data_key = None if fresh is None else fresh.key
+    received = await pour(call, reader.source(0, source.size, opener(key)), source.size, digests, data_key)
+    checksum = Checksum(algorithm, digests.base64(algorithm)) if known is None and algorithm else known
+    info = replace(
+        source,
+        etag=source.etag if source.parts or key is None else digests.hex("MD5"),
+        inline=call.storage.begin_blob() if received.inline else b"",
+        extents=received.extents,
+        checksum=seal_checksum(data_key, checksum),
+        parts=await call.storage.in_thread(partial(_resealed, source.parts, key, data_key)) if source.parts else (),
+        encryption=None,
+    )
+    if fresh is None:
+        return _Copy(info, checksum, received.inline, received.staged)
+    return _Copy(encrypted(info, fresh), checksum, seal_inline(fresh.key, info, received.inline), received.staged)
+
+
+def _resealed(parts: Iterable[PartSummary], old: DataKey | None, new: DataKey | None) -> tuple[PartSummary, ...]:
+    return tuple(replace(part, checksum=seal_value(new, open_value(old, part.checksum))) for part in parts)
 
 
 def _changes(call: Call, *, in_place: bool) -> dict[str, Any]:
@@ -79,7 +158,8 @@ def _changes(call: Call, *, in_place: bool) -> dict[str, Any]:
         even if it is the one that the object has."""
     keep_headers = _directive(call, "x-amz-metadata-directive")
     keep_tags = _directive(call, "x-amz-tagging-directive")
-    if in_place and keep_headers and "x-amz-storage-class" not in call.head.headers:
+    encryption = call.encryption.managed or call.encryption.customer is not None
+    if in_place and keep_headers and not encryption and "x-amz-storage-class" not in call.head.headers:
         raise InvalidRequest(
             "This copy request is illegal because it is trying to copy an object to itself without changing the"
             " object's metadata, storage class, website redirect location or encryption attributes."
@@ -99,12 +179,17 @@ def _refuse_size(size: int) -> None:
         )
 
 
-async def _checksum(call: Call, reader: Reader, algorithm: str) -> Checksum | None:
+def _wanted(found: Checksum | None, algorithm: str) -> bool:
+    """Whether a checksum is the one that the request names, if it names any."""
+    return not algorithm or (found is not None and (found.algorithm, found.type) == (algorithm, FULL_OBJECT))
+
+
+async def _checksum(call: Call, reader: Reader, algorithm: str, key: DataKey | None) -> Checksum | None:
     """The checksum of a copy: its source's, or that of the algorithm that the request names."""
-    found = reader.info.checksum
-    if not algorithm or (found is not None and (found.algorithm, found.type) == (algorithm, FULL_OBJECT)):
+    found = open_checksum(key, reader.info.checksum)
+    if _wanted(found, algorithm):
         return found
-    digests = await _digest(call, reader, (algorithm,), 0, reader.info.size)
+    digests = await _digest(call, reader.source(0, reader.info.size, opener(key)), (algorithm,))
     return Checksum(algorithm, digests.base64(algorithm))
 
 
@@ -113,6 +198,7 @@ async def upload_part_copy(call: Call) -> Response:
     number = part_number(call)
     origin = await _origin(call)
     upload = await find_upload(call)
+    upload_key = unlock_upload(call, upload)
     algorithm, _ = checksum_of(upload)
     for _ in range(_TRIES):
         reader = await _open(call, origin)
@@ -121,10 +207,14 @@ async def upload_part_copy(call: Call) -> Response:
             size = reader.info.size
             span = parse_copy_range(call.head.headers.get("x-amz-copy-source-range"), size) or ByteRange(0, size)
             _refuse_size(span.length)
-            seals = await _seal(call, reader, algorithm, span)
-            if reader.info.inline and span.length:
+            key = unlock(call, reader.info, origin.bucket, origin.key, call.encryption.copy_source)
+            if key is not None or upload_key is not None:
+                seals, extents, staged = await _rewrite_part(call, upload, reader, span, key, upload_key)
+            elif reader.info.inline and span.length:
+                seals = await _seal(call, reader, algorithm, span)
                 extents, staged = await _stage_inline(call, reader, span)
             else:
+                seals = await _seal(call, reader, algorithm, span)
                 extents = _slice(reader.info.extents, span)
             part = PartInfo(
                 number=number,
@@ -132,7 +222,7 @@ async def upload_part_copy(call: Call) -> Response:
                 modified=call.gateway.clock(),
                 etag=seals.etag,
                 extents=extents,
-                checksum=seals.checksum,
+                checksum=seal_value(upload_key, seals.checksum),
             )
             mutation = PutPart(call.bucket, call.key, upload.upload, part, staged)
             await call.storage.commit(mutation)
@@ -140,8 +230,8 @@ async def upload_part_copy(call: Call) -> Response:
             continue
         finally:
             reader.close()
-        shown = part if upload.checksum_algorithm else replace(part, checksum="")
-        return document(xml.copy_part(shown, upload.checksum_algorithm))
+        shown = replace(part, checksum=seals.checksum if upload.checksum_algorithm else "")
+        return document(xml.copy_part(shown, upload.checksum_algorithm), describe_encryption(call, upload.encryption))
     raise InternalError("The source is being replaced faster than it can be copied.")
 
 
@@ -150,12 +240,24 @@ class _Seals(NamedTuple):
     checksum: str
 
 
+async def _rewrite_part(
+    call: Call, upload: UploadInfo, reader: Reader, span: ByteRange, key: DataKey | None, upload_key: DataKey | None
+) -> tuple[_Seals, tuple[Extent, ...], tuple[bytes, ...]]:
+    """Write a part of the source once more, under the key of the upload."""
+    algorithm, _ = checksum_of(upload)
+    digests = Digests({"MD5", algorithm})
+    source = reader.source(span.start, span.length, opener(key))
+    received = await pour(call, source, span.length, digests, upload_key, inline=False)
+    seals = _Seals(part_etag(upload, digests.hex("MD5")), digests.base64(algorithm))
+    return seals, received.extents, received.staged
+
+
 async def _seal(call: Call, reader: Reader, algorithm: str, span: ByteRange) -> _Seals:
     """ETag and checksum of a part that is copied: those of a whole source that has both, or else of its bytes."""
     known = _known_seals(reader.info, algorithm) if span.length == reader.info.size else None
     if known is not None:
         return known
-    digests = await _digest(call, reader, ("MD5", algorithm), span.start, span.length)
+    digests = await _digest(call, reader.source(span.start, span.length), ("MD5", algorithm))
     return _Seals(digests.hex("MD5"), digests.base64(algorithm))
 
 
@@ -202,12 +304,11 @@ async def _open(call: Call, origin: Object) -> Reader:
     return reader
 
 
-async def _digest(call: Call, reader: Reader, names: Iterable[str], start: int, length: int) -> Digests:
+async def _digest(call: Call, source: Source, names: Iterable[str]) -> Digests:
     """Digests of a part of the source, which is read for it.
 
     :raises Abandoned: it may be gigabytes, for nobody."""
     digests = Digests(names)
-    source = reader.source(start, length)
     while window := await source.read(True):
         if call.gone():
             raise Abandoned()

@@ -19,6 +19,7 @@ from s3gw.errors import AccessDenied, InvalidArgument, MissingContentLength, Use
 from s3gw.model import ObjectInfo
 from s3gw.operations.admission import admit
 from s3gw.operations.call import Body, Call, Response
+from s3gw.operations.encryption import asked, describe_encryption, for_writing
 from s3gw.operations.headers import (
     STORED,
     as_header,
@@ -53,7 +54,9 @@ async def post_object(call: Call) -> Response:
     admit(call.bucket, call.bucket_info, call.caller)
     policy = _permit(call, fields)
     head = _as_head(call.head, fields)
-    refuse_unsupported(head)
+    if refuse_unsupported(head):
+        call.encryption = asked(call, "PostObject", head)
+    fresh = for_writing(call, key)
     checks = declared(head, DEFAULT_ALGORITHM)
     draft = ObjectInfo(
         size=0,
@@ -67,7 +70,7 @@ async def post_object(call: Call) -> Response:
     decoder, rest = form.file()
     call.body = _Resumed(call.body, rest)
     intake = Intake(decoder, Digests(checks.names), min(policy.most, call.gateway.max_object_bytes))
-    info = await keep(call, key, draft, intake, checks, write_condition(call.head), policy.check_size)
+    info = await keep(call, key, draft, intake, checks, write_condition(call.head), policy.check_size, fresh=fresh)
     return _answer(call, fields, key, info)
 
 
@@ -144,7 +147,7 @@ def _as_head(head: RequestHead, fields: Mapping[str, str]) -> RequestHead:
 def _answer(call: Call, fields: Mapping[str, str], key: str, info: ObjectInfo) -> Response:
     """What the form asks for: ``success_action_redirect`` if it is a URL, else ``success_action_status``, else 204."""
     etag = f'"{info.etag}"'
-    headers = [("ETag", etag), *checksum_headers(info.checksum)]
+    headers = [("ETag", etag), *checksum_headers(info.checksum), *describe_encryption(call, info.encryption)]
     redirect = fields.get("success_action_redirect") or fields.get("redirect") or ""
     if _is_url(redirect):
         query = f"bucket={quote(call.bucket, safe='')}&key={quote(key, safe='')}&etag={quote(etag, safe='')}"

@@ -11,6 +11,7 @@ from s3gw.errors import InvalidArgument, InvalidRequest, InvalidStorageClass, Me
 from s3gw.model import ByteRange, Checksum, ObjectInfo
 from s3gw.operations.call import Call, Headers
 from s3gw.s3.dates import http_date
+from s3gw.s3.encryption import HEADERS as ENCRYPTION
 from s3gw.s3.head import RequestHead
 from s3gw.s3.tags import parse_tag_header
 
@@ -34,14 +35,10 @@ MAX_METADATA_BYTES = 2048
 _HEADER_NAME = re.compile("[a-z0-9!#$%&'*+.^_`|~-]+")
 _CONTROL = re.compile("[\0-\x08\n-\x1f\x7f]")
 
-_SSE = ("algorithm", "key", "key-md5")
 REFUSED = {
     "x-amz-bucket-namespace": ("global",),
     "x-amz-bucket-object-lock-enabled": ("false",),
     "x-amz-bypass-governance-retention": (),
-    "x-amz-copy-source-server-side-encryption-customer-algorithm": (),
-    "x-amz-copy-source-server-side-encryption-customer-key": (),
-    "x-amz-copy-source-server-side-encryption-customer-key-md5": (),
     "x-amz-acl": ("private", "bucket-owner-full-control"),
     "x-amz-grant-full-control": (),
     "x-amz-grant-read": (),
@@ -57,17 +54,16 @@ REFUSED = {
     "x-amz-object-lock-mode": (),
     "x-amz-object-lock-retain-until-date": (),
     "x-amz-object-ownership": ("BucketOwnerEnforced",),
-    "x-amz-server-side-encryption": (),
     "x-amz-server-side-encryption-aws-kms-key-id": (),
-    "x-amz-server-side-encryption-bucket-key-enabled": (),
+    "x-amz-server-side-encryption-bucket-key-enabled": ("false",),
     "x-amz-server-side-encryption-context": (),
-    **{f"x-amz-server-side-encryption-customer-{part}": () for part in _SSE},
     "x-amz-storage-class": ("STANDARD",),
     "x-amz-website-redirect-location": (),
     "x-amz-write-offset-bytes": (),
 }
 """Headers that would change what a request means and are not implemented, with the values that change nothing."""
 
+_NOTABLE = REFUSED.keys() | ENCRYPTION
 
 CANNED_ACLS = frozenset(
     {
@@ -105,18 +101,25 @@ STORAGE_CLASSES = frozenset(
 """https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html#AmazonS3-PutObject-request-header-StorageClass"""
 
 
-def refuse_unsupported(head: RequestHead) -> None:
+def refuse_unsupported(head: RequestHead) -> bool:
     """Refuse a request that asks for more than it would get.
 
+    :return: whether it says something of encryption, which is to be looked at once its sender may do what it asks for.
     :raises NotImplemented: naming the header.
     :raises InvalidArgument: :raises InvalidStorageClass: for an ACL or class that S3 has not either."""
+    encryption = False
     for name, value in head.headers.items():
-        if name in REFUSED and value not in REFUSED[name]:
+        if name not in _NOTABLE:
+            continue
+        if name in ENCRYPTION:
+            encryption = True
+        elif value not in REFUSED[name]:
             if name == "x-amz-acl" and value not in CANNED_ACLS:
                 raise InvalidArgument(ArgumentName=name, ArgumentValue=value)
             if name == "x-amz-storage-class" and value not in STORAGE_CLASSES:
                 raise InvalidStorageClass(StorageClassRequested=value)
             raise NotImplemented(Header=name)
+    return encryption
 
 
 VERSIONED = frozenset(

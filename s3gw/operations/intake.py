@@ -1,8 +1,8 @@
 """The way of a body into the store.
 
 A body of at most one chunk is kept whole and committed in one row beside its metadata. A longer one goes chunk by chunk
-into a blob as it arrives, decoded, hashed and written in a worker thread, while the next bytes come off the wire. At no
-moment is more held than what arrived while the last pieces were being written.
+into a blob as it arrives, decoded, hashed, encrypted if it is to be, and written in a worker thread, while the next
+bytes come off the wire. At no moment is more held than what arrived while the last pieces were being written.
 """
 
 from __future__ import annotations
@@ -13,44 +13,26 @@ from functools import partial
 import msgspec
 from msgspec.structs import replace
 
+from s3gw.cipher import BodyCipher, DataKey
 from s3gw.errors import EntityTooLarge, MissingContentLength
 from s3gw.model import CHUNK_BYTES, Extent, ObjectInfo
-from s3gw.operations.call import Call
+from s3gw.operations.call import Abandoned, Buffer, Call, Source
+from s3gw.operations.encryption import Fresh, encrypted, seal_checksum, seal_inline
 from s3gw.s3.checksums import Declared, Digests
 from s3gw.s3.conditions import WriteCondition
 from s3gw.s3.payload import PayloadDecoder
 from s3gw.store.interface import PutObject
 
 
-class Intake:
-    """Decodes and hashes the pieces of one body and cuts it into chunks. No I/O, no thread of its own.
+class Cutter:
+    """Cuts a body that comes in pieces of any size into chunks."""
 
-    :ivar size: bytes of the decoded body so far.
-    """
-
-    def __init__(self, decoder: PayloadDecoder, digests: Digests, limit: int) -> None:
-        self.decoder = decoder
-        self.digests = digests
-        self.size = 0
-        self._limit = limit
+    def __init__(self) -> None:
         self._partial: list[bytes] = []
         self._partial_bytes = 0
 
-    def feed(self, pieces: Sequence[bytes]) -> list[bytes]:
-        """Take raw pieces; return the chunks that they complete.
-
-        :raises EntityTooLarge: :raises S3Error: for a payload that is not what it should be."""
-        chunks: list[bytes] = []
-        for raw in pieces:
-            for piece in self.decoder.feed(raw):
-                self._take(piece, chunks)
-        return chunks
-
-    def _take(self, piece: bytes, chunks: list[bytes]) -> None:
-        self.size += len(piece)
-        if self.size > self._limit:
-            raise EntityTooLarge(ProposedSize=str(self.size), MaxSizeAllowed=str(self._limit))
-        self.digests.update(piece)
+    def take(self, piece: bytes, chunks: list[bytes]) -> None:
+        """The next piece; the chunks that it completes are appended."""
         start = 0
         while self._partial_bytes + len(piece) - start >= CHUNK_BYTES:
             cut = start + CHUNK_BYTES - self._partial_bytes
@@ -64,14 +46,50 @@ class Intake:
             self._partial.append(rest)
             self._partial_bytes += len(rest)
 
+    def rest(self) -> bytes:
+        """What is left at the end, less than a chunk."""
+        rest = b"".join(self._partial)
+        self._partial.clear()
+        return rest
+
+
+class Intake(Cutter):
+    """Decodes and hashes the pieces of one body and cuts it into chunks. No I/O, no thread of its own.
+
+    :ivar size: bytes of the decoded body so far.
+    """
+
+    def __init__(self, decoder: PayloadDecoder, digests: Digests, limit: int) -> None:
+        super().__init__()
+        self.decoder = decoder
+        self.digests = digests
+        self.size = 0
+        self._limit = limit
+
+    def feed(self, pieces: Sequence[bytes]) -> list[bytes]:
+        """Take raw pieces; return the chunks that they complete.
+
+        :raises EntityTooLarge: :raises S3Error: for a payload that is not what it should be."""
+        chunks: list[bytes] = []
+        for raw in pieces:
+            for piece in self.decoder.feed(raw):
+                self.take(piece, chunks)
+        return chunks
+
+    def take(self, piece: bytes, chunks: list[bytes]) -> None:
+        """As `Cutter.take`. :raises EntityTooLarge:"""
+        self.size += len(piece)
+        if self.size > self._limit:
+            raise EntityTooLarge(ProposedSize=str(self.size), MaxSizeAllowed=str(self._limit))
+        self.digests.update(piece)
+        super().take(piece, chunks)
+
     def finish(self) -> bytes:
         """The end of the body: verify the payload, and return what is left of it, less than a chunk.
 
         :raises S3Error: when length, hash or signature are not what they should be."""
         self.decoder.finish()
-        rest = b"".join(self._partial)
-        self._partial.clear()
-        return rest
+        return self.rest()
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -96,10 +114,11 @@ def refuse_size(call: Call, decoder: PayloadDecoder) -> None:
         raise EntityTooLarge(ProposedSize=str(decoder.decoded_length), MaxSizeAllowed=str(limit))
 
 
-async def receive(call: Call, intake: Intake, *, inline: bool = True) -> Received:
+async def receive(call: Call, intake: Intake, *, inline: bool = True, key: DataKey | None = None) -> Received:
     """Take in the whole body of a request.
 
-    :param inline: whether a body of at most one chunk is handed back instead of staged.
+    :param inline: whether a body of at most one chunk is handed back, as it came, instead of staged.
+    :param key: what staged chunks are sealed with.
     :raises S3Error: when it is too large, incomplete, or not what was declared; nothing is left staged then.
     """
     declared = intake.decoder.decoded_length
@@ -112,22 +131,86 @@ async def receive(call: Call, intake: Intake, *, inline: bool = True) -> Receive
         else:
             rest = intake.finish()
             return Received(intake.size, inline=b"".join([*chunks, rest]) if chunks else rest)
-    return await _receive_blob(call, intake, chunks)
-
-
-async def _receive_blob(call: Call, intake: Intake, chunks: Sequence[bytes]) -> Received:
-    blob = call.storage.begin_blob()
+    blob = Blob(call, key)
     try:
-        number = await call.storage.stage(blob, 0, lambda: chunks)
+        await blob.stage(lambda: chunks)
         while pieces := await call.body.read():
-            number += await call.storage.stage(blob, number, partial(intake.feed, pieces))
-        number += await call.storage.stage(blob, number, lambda: [rest] if (rest := intake.finish()) else [])
+            await blob.stage(partial(intake.feed, pieces))
+        await blob.stage(lambda: [rest] if (rest := intake.finish()) else [])
     except BaseException:
-        call.storage.discard((blob,))
+        blob.discard()
         raise
-    if not number:
-        return Received(0)
-    return Received(intake.size, extents=(Extent(blob, 0, intake.size),), staged=(blob,))
+    return blob.received(intake.size)
+
+
+async def pour(
+    call: Call, source: Source, size: int, digests: Digests, key: DataKey | None, *, inline: bool = True
+) -> Received:
+    """Write the ``size`` bytes of ``source`` once more, window by window.
+
+    :param digests: they go through these.
+    :param inline: whether a body of at most one chunk is handed back instead of staged.
+    :param key: what staged chunks are sealed with.
+    :raises Abandoned: it may be gigabytes, for nobody; nothing is left staged then."""
+    if inline and size <= CHUNK_BYTES:
+        pieces: list[Buffer] = []
+        while window := await source.read():
+            pieces += window
+        body = b"".join(pieces)
+        digests.update(body)
+        return Received(size, inline=body)
+    blob, cutter = Blob(call, key), Cutter()
+    try:
+        while window := await source.read(True):
+            if call.gone():
+                raise Abandoned()
+            await blob.stage(partial(_cut, cutter, digests, window))
+        await blob.stage(lambda: [rest] if (rest := cutter.rest()) else [])
+    except BaseException:
+        blob.discard()
+        raise
+    return blob.received(size)
+
+
+def _cut(cutter: Cutter, digests: Digests, window: Sequence[Buffer]) -> list[bytes]:
+    chunks: list[bytes] = []
+    for buffer in window:
+        piece = bytes(buffer)
+        digests.update(piece)
+        cutter.take(piece, chunks)
+    return chunks
+
+
+class Blob:
+    """A blob that is being written, chunk by chunk.
+
+    :param key: what its chunks are sealed with; None for a blob of plain bytes."""
+
+    def __init__(self, call: Call, key: DataKey | None) -> None:
+        self._storage = call.storage
+        self.id = call.storage.begin_blob()
+        self._number = 0
+        self._cipher = None if key is None else key.body(self.id)
+
+    async def stage(self, produce: Callable[[], Sequence[bytes]]) -> None:
+        """Write the chunks that ``produce`` makes in a worker thread; each but the last of all is a whole one."""
+        if self._cipher is not None:
+            produce = partial(_sealed, self._cipher, self._number, produce)
+        self._number += await self._storage.stage(self.id, self._number, produce)
+
+    def discard(self) -> None:
+        """Give up what was written."""
+        self._storage.discard((self.id,))
+
+    def received(self, size: int) -> Received:
+        """The body of ``size`` bytes that was written."""
+        if not self._number:
+            return Received(0)
+        return Received(size, extents=(Extent(self.id, 0, size),), staged=(self.id,))
+
+
+def _sealed(cipher: BodyCipher, number: int, produce: Callable[[], Sequence[bytes]]) -> list[bytes]:
+    return cipher.seal_all(number, produce())
 
 
 async def keep(
@@ -138,15 +221,18 @@ async def keep(
     checks: Declared,
     condition: WriteCondition,
     check_size: Callable[[int], None] | None = None,
+    *,
+    fresh: Fresh | None = None,
 ) -> ObjectInfo:
-    """Take in the whole body of a request and make it an object; the object.
+    """Take in the whole body of a request and make it an object; the object, its checksum readable.
 
     :param draft: what is known of the object before its body has come.
     :param checks: what the body was declared to be.
     :param check_size: raises for a number of bytes that will not do.
+    :param fresh: how it is to be encrypted, if it is.
     :raises S3Error: when the body is not what it should be, or the store will not have it; nothing is kept then.
     """
-    received = await receive(call, intake)
+    received = await receive(call, intake, key=None if fresh is None else fresh.key)
     try:
         if check_size is not None:
             check_size(received.size)
@@ -162,7 +248,11 @@ async def keep(
     except BaseException:
         call.storage.discard(received.staged)
         raise
-    await call.storage.commit(
-        PutObject(call.bucket, key, info, received.inline, received.staged, condition, call.bucket_created)
-    )
-    return info
+    if fresh is not None:
+        info = encrypted(info, fresh)
+        shown, info = info, replace(info, checksum=seal_checksum(fresh.key, info.checksum))
+        body = seal_inline(fresh.key, info, received.inline)
+    else:
+        shown, body = info, received.inline
+    await call.storage.commit(PutObject(call.bucket, key, info, body, received.staged, condition, call.bucket_created))
+    return shown

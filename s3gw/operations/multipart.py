@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
+from s3gw.cipher import CUSTOMER, DataKey
 from s3gw.errors import (
     BadDigest,
     ConditionalRequestConflict,
@@ -24,6 +25,17 @@ from s3gw.errors import (
 )
 from s3gw.model import Checksum, ObjectInfo, PartInfo, PartPage, PartSummary, UploadInfo
 from s3gw.operations.call import Call, Response, document
+from s3gw.operations.encryption import (
+    describe_encryption,
+    for_writing,
+    opaque_etag,
+    open_checksum,
+    open_value,
+    seal_checksum,
+    seal_value,
+    unlock,
+    unlock_upload,
+)
 from s3gw.operations.headers import checksum_headers, request_tags, stored_headers, user_metadata
 from s3gw.operations.intake import Intake, receive, refuse_size
 from s3gw.s3 import xml
@@ -62,6 +74,7 @@ async def create_multipart_upload(call: Call) -> Response:
     """POST /bucket/key?uploads"""
     head = call.head
     algorithm, kind = upload_checksum(head)
+    fresh = for_writing(call, call.key)
     upload = UploadInfo(
         bucket=call.bucket,
         key=call.key,
@@ -73,9 +86,11 @@ async def create_multipart_upload(call: Call) -> Response:
         tags=request_tags(head),
         checksum_algorithm=algorithm,
         checksum_type=kind,
+        encryption=None if fresh is None else fresh.stored,
     )
     await call.storage.commit(CreateUpload(upload, call.bucket_created))
     headers = [("x-amz-checksum-algorithm", algorithm), ("x-amz-checksum-type", kind)] if algorithm else []
+    headers += describe_encryption(call, upload.encryption)
     return document(xml.initiate_upload(call.bucket, call.key, upload.upload), headers)
 
 
@@ -106,10 +121,11 @@ async def upload_part(call: Call) -> Response:
     decoder = decoder_for(call.head, call.verified)
     refuse_size(call, decoder)
     upload = await find_upload(call)
+    key = unlock_upload(call, upload)
     algorithm, _ = checksum_of(upload)
     checks = declared(call.head, algorithm, only_default=bool(upload.checksum_algorithm))
     digests = Digests({*checks.names, algorithm})
-    received = await receive(call, Intake(decoder, digests, call.gateway.max_object_bytes), inline=False)
+    received = await receive(call, Intake(decoder, digests, call.gateway.max_object_bytes), inline=False, key=key)
     try:
         checksum = checks.verify(digests, decoder.trailers)
     except BaseException:
@@ -119,12 +135,18 @@ async def upload_part(call: Call) -> Response:
         number=number,
         size=received.size,
         modified=call.gateway.clock(),
-        etag=digests.hex("MD5"),
+        etag=part_etag(upload, digests.hex("MD5")),
         extents=received.extents,
-        checksum=digests.base64(algorithm),
+        checksum=seal_value(key, digests.base64(algorithm)),
     )
     await call.storage.commit(PutPart(call.bucket, call.key, upload.upload, part, received.staged))
-    return Response(200, [("ETag", f'"{part.etag}"'), *checksum_headers(checksum)[:1]])
+    headers = [("ETag", f'"{part.etag}"'), *checksum_headers(checksum)[:1]]
+    return Response(200, headers + describe_encryption(call, upload.encryption))
+
+
+def part_etag(upload: UploadInfo, md5: str) -> str:
+    """The ETag of a part: the MD5 of its bytes, unless they are under a customer's key."""
+    return opaque_etag(md5) if upload.encryption is not None and upload.encryption.kind == CUSTOMER else md5
 
 
 def checksum_of(upload: UploadInfo) -> tuple[str, str]:
@@ -145,9 +167,14 @@ async def complete_multipart_upload(call: Call) -> Response:
             upload = await find_upload(call)
         except NoSuchUpload:
             return await _answer_again(call, wanted)
+        key = unlock_upload(call, upload, needed=bool(upload.checksum_algorithm) or _states_checksum(call))
         page = await call.storage.list_parts(upload.upload, 0, MAX_PARTS)
-        parts = _chosen(upload, wanted, page.parts)
-        info = _assemble(call, upload, parts)
+        parts = _chosen(upload, wanted, await _readable(call, upload, key, page.parts))
+        shown = info = _assemble(call, upload, parts)
+        if upload.encryption is not None:
+            numbers = {part.number for part in parts}
+            parts = [part for part in page.parts if part.number in numbers]
+            info = _as_stored(shown, key, parts)
         await _refuse_overtaken(call, upload, condition)
         try:
             await call.storage.commit(
@@ -155,8 +182,34 @@ async def complete_multipart_upload(call: Call) -> Response:
             )
         except ConditionalRequestConflict:
             continue
-        return _completed(call, info)
+        return _completed(call, shown)
     raise InternalError("The parts of the upload are being replaced faster than it can be completed.")
+
+
+def _states_checksum(call: Call) -> bool:
+    return any(f"x-amz-checksum-{name.lower()}" in call.head.headers for name in ALGORITHMS)
+
+
+async def _readable(
+    call: Call, upload: UploadInfo, key: DataKey | None, parts: Sequence[PartInfo]
+) -> Sequence[PartInfo]:
+    """The parts of an upload with their checksums readable; without any where the key did not come."""
+    if upload.encryption is None:
+        return parts
+    if key is None:
+        return [replace(part, checksum="") for part in parts]
+    return await call.storage.in_thread(
+        lambda: [replace(part, checksum=open_value(key, part.checksum)) for part in parts]
+    )
+
+
+def _as_stored(info: ObjectInfo, key: DataKey | None, parts: Sequence[PartInfo]) -> ObjectInfo:
+    """An encrypted object as it is stored: its checksum sealed, and those of its parts as they are stored already."""
+    summaries = tuple(
+        replace(shown, checksum=part.checksum if shown.checksum else "")
+        for shown, part in zip(info.parts, parts, strict=True)
+    )
+    return replace(info, checksum=seal_checksum(key, info.checksum), parts=summaries)
 
 
 async def _refuse_overtaken(call: Call, upload: UploadInfo, condition: WriteCondition) -> None:
@@ -230,6 +283,7 @@ def _assemble(call: Call, upload: UploadInfo, parts: Sequence[PartInfo]) -> Obje
         headers=upload.headers,
         metadata=upload.metadata,
         checksum=_object_checksum(call, upload, parts),
+        encryption=upload.encryption,
         parts=tuple(
             PartSummary(part.number, part.size, part.checksum if upload.checksum_algorithm else "") for part in parts
         ),
@@ -245,8 +299,8 @@ def _etag_of(etags: Iterable[str]) -> str:
     return f"{hashlib.md5(b''.join(digests), usedforsecurity=False).hexdigest()}-{len(digests)}"
 
 
-def _object_checksum(call: Call, upload: UploadInfo, parts: Sequence[PartInfo]) -> Checksum:
-    """The checksum that the object gets, and that the request may state.
+def _object_checksum(call: Call, upload: UploadInfo, parts: Sequence[PartInfo]) -> Checksum | None:
+    """The checksum that the object gets, and that the request may state; None where those of its parts are sealed.
 
     Of an upload that was created without an algorithm S3 ignores what is stated under another than the default."""
     algorithm, kind = checksum_of(upload)
@@ -256,6 +310,8 @@ def _object_checksum(call: Call, upload: UploadInfo, parts: Sequence[PartInfo]) 
             f"The upload was created using the {upload.checksum_type or 'null'} checksum mode. The complete request"
             " must use the same checksum mode."
         )
+    if not all(part.checksum for part in parts):
+        return None
     if kind == FULL_OBJECT:
         value = combine(algorithm, [(part.checksum, part.size) for part in parts])
     else:
@@ -275,7 +331,13 @@ async def _answer_again(call: Call, wanted: Sequence[CompletedPart]) -> Response
     info = await call.storage.find(call.bucket, call.key)
     if info is None or info.upload != upload_id or not _made_of(info, wanted):
         raise NoSuchUpload(UploadId=upload_id)
-    return _completed(call, info)
+    if info.encryption is None:
+        return _completed(call, info)
+    customer = call.encryption.customer
+    if info.encryption.kind == CUSTOMER and customer is None:
+        return _completed(call, replace(info, checksum=None))
+    key = unlock(call, info, call.bucket, call.key, customer)
+    return _completed(call, replace(info, checksum=open_checksum(key, info.checksum)))
 
 
 def _made_of(info: ObjectInfo, wanted: Sequence[CompletedPart]) -> bool:
@@ -289,7 +351,9 @@ def _made_of(info: ObjectInfo, wanted: Sequence[CompletedPart]) -> bool:
 def _completed(call: Call, info: ObjectInfo) -> Response:
     scheme = "https" if call.head.secure else "http"
     location = f"{scheme}://{call.head.headers.get('host', '')}{call.head.raw_path}"
-    return document(xml.complete_upload(location, call.bucket, call.key, info))
+    return document(
+        xml.complete_upload(location, call.bucket, call.key, info), describe_encryption(call, info.encryption)
+    )
 
 
 async def abort_multipart_upload(call: Call) -> Response:
@@ -303,9 +367,12 @@ async def list_parts(call: Call) -> Response:
     """GET /bucket/key?uploadId=ID"""
     request = list_parts_request(call.head.query)
     upload = await find_upload(call)
+    key = unlock_upload(call, upload, needed=bool(upload.checksum_algorithm))
     page = await call.storage.list_parts(upload.upload, request.marker, request.max_parts)
     if not upload.checksum_algorithm:
         page = PartPage(tuple(replace(part, checksum="") for part in page.parts), page.truncated)
+    elif key is not None:
+        page = PartPage(tuple(await _readable(call, upload, key, page.parts)), page.truncated)
     return document(xml.list_parts(upload, request, page, call.gateway.owner_of))
 
 

@@ -5,6 +5,7 @@ Sources: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html and 
 
 from __future__ import annotations
 
+from s3gw.cipher import DataKey
 from s3gw.errors import (
     InternalError,
     InvalidArgument,
@@ -14,6 +15,14 @@ from s3gw.errors import (
 )
 from s3gw.model import ByteRange, Checksum, ObjectInfo
 from s3gw.operations.call import Buffer, Call, Headers, KeptHeaders, Known, Reader, Response
+from s3gw.operations.encryption import (
+    check_reader,
+    describe_encryption,
+    for_writing,
+    open_checksum,
+    opener,
+    unlock,
+)
 from s3gw.operations.headers import (
     checksum_headers,
     object_headers,
@@ -27,6 +36,7 @@ from s3gw.operations.multipart import part_number
 from s3gw.s3.checksums import DEFAULT_ALGORITHM, Digests, declared
 from s3gw.s3.conditions import UNCONDITIONAL, Outcome, WriteCondition, delete_condition, evaluate, write_condition
 from s3gw.s3.dates import http_date
+from s3gw.s3.encryption import NOTHING
 from s3gw.s3.payload import decoder_for
 from s3gw.s3.ranges import parse_range
 from s3gw.store.conditions import require
@@ -52,10 +62,14 @@ async def put_object(call: Call) -> Response:
     checks = declared(head, DEFAULT_ALGORITHM)
     decoder = decoder_for(head, call.verified)
     refuse_size(call, decoder)
+    fresh = for_writing(call, call.key)
     await _refuse_early(call, condition)
     intake = Intake(decoder, Digests(checks.names), call.gateway.max_object_bytes)
-    info = await keep(call, call.key, draft, intake, checks, condition)
-    return Response(200, [("ETag", f'"{info.etag}"'), *checksum_headers(info.checksum)])
+    info = await keep(call, call.key, draft, intake, checks, condition, fresh=fresh)
+    headers = [("ETag", f'"{info.etag}"'), *checksum_headers(info.checksum)]
+    if fresh is not None:
+        headers += describe_encryption(call, fresh.stored)
+    return Response(200, headers)
 
 
 async def _refuse_early(call: Call, condition: WriteCondition) -> None:
@@ -88,6 +102,8 @@ def _answer_hot(call: Call, known: Known, body: Buffer) -> Response:
     """The answer when everything is in memory: nothing is waited for, so nothing need be held."""
     if call.head.ordinary:
         return Response(200, _kept_headers(call, known), (body,))
+    if call.encryption is not NOTHING:
+        check_reader(call, known.info)
     if _unchanged(call, known.info):
         return not_modified(known.info)
     span = select(call, known.info)
@@ -110,17 +126,20 @@ def _kept_headers(call: Call, known: Known) -> KeptHeaders:
 
 async def _answer_get(call: Call, reader: Reader) -> Response:
     info = reader.info
+    key = None
+    if info.encryption is not None or call.encryption is not NOTHING:
+        key = unlock(call, info, call.bucket, call.key, call.encryption.customer)
     if _unchanged(call, info):
         reader.close()
         return not_modified(info)
     span = select(call, info)
-    headers = describe(call, info, span)
+    headers = describe(call, info, span, key)
     start, length = (span.start, span.length) if span is not None else (0, info.size)
     status = 200 if span is None else 206
     if not length:
         reader.close()
         return Response(status, headers)
-    source = reader.source(start, length)
+    source = reader.source(start, length, opener(key))
     first = await source.read()
     if sum(map(len, first)) == length:
         source.close()
@@ -131,15 +150,20 @@ async def _answer_get(call: Call, reader: Reader) -> Response:
 async def head_object(call: Call) -> Response:
     """HEAD /bucket/key"""
     known = call.storage.known(call.bucket, call.key)
-    if known is not None and call.head.ordinary:
+    if known is not None and call.head.ordinary and known.info.encryption is None:
         return Response(200, _kept_headers(call, known))
     info = await call.storage.find(call.bucket, call.key)
     if info is None:
         raise NoSuchKey(Key=call.key)
+    key = None
+    if info.encryption is not None or call.encryption is not NOTHING:
+        check_reader(call, info)
+        if "x-amz-checksum-mode" in call.head.headers:
+            key = unlock(call, info, call.bucket, call.key, call.encryption.customer)
     if _unchanged(call, info):
         return not_modified(info)
     span = select(call, info)
-    return Response(200 if span is None else 206, describe(call, info, span))
+    return Response(200 if span is None else 206, describe(call, info, span, key))
 
 
 def _unchanged(call: Call, info: ObjectInfo) -> bool:
@@ -173,11 +197,14 @@ def not_modified(info: ObjectInfo) -> Response:
     return Response(304, headers)
 
 
-def describe(call: Call, info: ObjectInfo, span: ByteRange | None) -> Headers:
+def describe(call: Call, info: ObjectInfo, span: ByteRange | None, key: DataKey | None = None) -> Headers:
     """The headers of an answer about ``info`` or a part of it.
 
+    :param key: of an encrypted object, when its checksums are asked for.
     :raises InvalidArgument: for an unknown value of x-amz-checksum-mode."""
     headers = object_headers(info, overrides(call), span)
+    if info.encryption is not None:
+        headers += describe_encryption(call, info.encryption)
     of_part = "partNumber" in call.head.query
     if of_part and info.parts:
         headers.append(("x-amz-mp-parts-count", str(len(info.parts))))
@@ -190,9 +217,9 @@ def describe(call: Call, info: ObjectInfo, span: ByteRange | None) -> Headers:
                 ArgumentValue=mode,
             )
         if of_part:
-            headers += checksum_headers(_part_checksum(info, part_number(call)))
+            headers += checksum_headers(open_checksum(key, _part_checksum(info, part_number(call))))
         elif span is None:
-            headers += checksum_headers(info.checksum)
+            headers += checksum_headers(open_checksum(key, info.checksum))
     return headers
 
 

@@ -6,8 +6,10 @@ lives in the reactor thread; only the reads themselves run in the pool.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
+from typing import Any
 
 from s3gw.model import Extent, ObjectInfo
 from s3gw.store.cache import BodyCache
@@ -16,6 +18,8 @@ from s3gw.store.layout import Span, spans
 from s3gw.web.lanes import HandOver, Lane
 
 Buffer = bytes | memoryview
+Open = Callable[[ChunkRow | InlineRow, Buffer], Buffer]
+InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
 Rows = list[ChunkRow | InlineRow]
 
 WINDOW_CHUNKS = 4
@@ -31,15 +35,22 @@ KEPT_BYTES = 4 * 1024 * 1024
 class Bodies:
     """The bodies of a store.
 
-    :param cache: of hot rows.
+    :param cache: of hot rows; those of encrypted bodies are in it as they are stored.
+    :param in_thread: calls a function in a worker thread.
     :param reclaim: called with a retired blob that nobody holds.
     :ivar lanes: the lanes that reads go through: small ones do not wait behind large ones.
     """
 
     def __init__(
-        self, store: IObjectStore, hand_over: HandOver, cache: BodyCache, reclaim: Callable[[bytes], object]
+        self,
+        store: IObjectStore,
+        hand_over: HandOver,
+        in_thread: InThread,
+        cache: BodyCache,
+        reclaim: Callable[[bytes], object],
     ) -> None:
         self._store = store
+        self._in_thread = in_thread
         self._reclaim = reclaim
         self.cache = cache
         self._pins: dict[bytes, int] = {}
@@ -81,10 +92,11 @@ class Bodies:
         """Whether an answer of this size may stay in the cache: none may push out most of the others."""
         return nbytes <= min(self.cache.budget // 16, KEPT_BYTES)
 
-    async def read(self, window: Sequence[Span], *, keep: bool) -> list[Buffer]:
+    async def read(self, window: Sequence[Span], *, keep: bool, unseal: Open | None = None) -> list[Buffer]:
         """The bytes of some spans, verified, hot rows from memory.
 
         :param keep: whether to remember the rows.
+        :param unseal: what each row of an encrypted body goes through.
         :raises StaleBody: :raises CorruptChunk:"""
         buffers = [self.cache.get(span.row) for span in window]
         missing = [index for index, found in enumerate(buffers) if found is None]
@@ -95,6 +107,9 @@ class Bodies:
                 buffers[index] = body
                 if keep:
                     self.cache.put(window[index].row, body)
+        if unseal is not None:
+            work = partial(_unsealed, unseal, window, buffers)
+            return work() if len(window) == 1 else await self._in_thread(work)
         return [_cut(buffer, span) for buffer, span in zip(buffers, window, strict=True) if buffer is not None]
 
     def _read_rows(self, batch: list[Rows]) -> list[list[Buffer] | Exception]:
@@ -111,6 +126,10 @@ class Bodies:
                     bodies.append(result)
             answers.append(error or bodies)
         return answers
+
+
+def _unsealed(unseal: Open, window: Sequence[Span], rows: Sequence[Buffer | None]) -> list[Buffer]:
+    return [_cut(unseal(span.row, row), span) for row, span in zip(rows, window, strict=True) if row is not None]
 
 
 def _cut(buffer: Buffer, span: Span) -> Buffer:
@@ -132,10 +151,10 @@ class HeldObject:
         self._held = info.extents
         bodies.pin(self._held)
 
-    def source(self, start: int, length: int) -> ObjectSource:
+    def source(self, start: int, length: int, unseal: Open | None = None) -> ObjectSource:
         """``length`` bytes from ``start``."""
         run = spans(self._bucket, self._key, self.info, start, length)
-        return ObjectSource(self, self._bodies, run, keep=self._bodies.cacheable(length))
+        return ObjectSource(self, self._bodies, run, keep=self._bodies.cacheable(length), unseal=unseal)
 
     def close(self) -> None:
         """Let go of the blobs."""
@@ -146,13 +165,16 @@ class HeldObject:
 class ObjectSource:
     """A run of spans, a window at a time: `operations.call.Source`."""
 
-    __slots__ = ("_bodies", "_keep", "_reader", "_spans")
+    __slots__ = ("_bodies", "_keep", "_reader", "_spans", "_unseal")
 
-    def __init__(self, reader: HeldObject, bodies: Bodies, run: Iterator[Span], *, keep: bool) -> None:
+    def __init__(
+        self, reader: HeldObject, bodies: Bodies, run: Iterator[Span], *, keep: bool, unseal: Open | None = None
+    ) -> None:
         self._reader = reader
         self._bodies = bodies
         self._spans = run
         self._keep = keep
+        self._unseal = unseal
 
     async def read(self, wide: bool = False) -> list[Buffer]:
         """The next window; ``[]`` at the end.
@@ -161,7 +183,7 @@ class ObjectSource:
         window = list(islice(self._spans, WIDE_WINDOW_CHUNKS if wide else WINDOW_CHUNKS))
         if not window:
             return []
-        return await self._bodies.read(window, keep=self._keep)
+        return await self._bodies.read(window, keep=self._keep, unseal=self._unseal)
 
     def close(self) -> None:
         """Let go of the object."""

@@ -25,6 +25,7 @@ from s3gw.operations import OPERATIONS
 from s3gw.operations.admission import admit
 from s3gw.operations.call import Call, Gateway
 from s3gw.operations.cors import cross_origin_headers
+from s3gw.operations.encryption import asked
 from s3gw.operations.headers import check_version, hoist_headers, refuse_unsupported
 from s3gw.s3.policy_signature import parse_policy, verify_policy
 from s3gw.s3.routes import route
@@ -121,7 +122,7 @@ class S3Resource(Resource):
             caller, verified = self.service.authenticator.authenticate(request)
             request.user = caller.name if verified is not None else ""
             head = hoist_headers(head)
-        refuse_unsupported(head)
+        speaks_of_encryption = refuse_unsupported(head)
         if operation.versioned and self.key:
             check_version(operation.name, head.query.get("versionId") or "")
         operate = OPERATIONS.get(operation.name)
@@ -133,6 +134,8 @@ class S3Resource(Resource):
             admit(self.bucket, bucket_info, caller, head.headers.get("x-amz-expected-bucket-owner"))
         gone = partial(getattr, request, "gone")
         call = Call(gateway, head, request.body, caller, verified, self.bucket, self.key, bucket_info, gone)
+        if speaks_of_encryption:
+            call.encryption = asked(call, operation.name, head)
         response = await operate(call)
         if call.caller is not caller:
             request.user = call.caller.name

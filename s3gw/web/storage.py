@@ -125,7 +125,7 @@ class LaneStorage:
         self._hand_over = hand_over
         self._clock = clock
         self.cache = BodyCache(cache_bytes)
-        self._bodies = Bodies(store, hand_over, self.cache, self._reclaim)
+        self._bodies = Bodies(store, hand_over, self.in_thread, self.cache, self._reclaim)
         self.begin_blob: Callable[[], bytes] = store.begin_blob
         self._buckets: dict[str, BucketInfo] = {}
         self._calls = 0
@@ -141,8 +141,8 @@ class LaneStorage:
         return self._known.get((bucket, key))
 
     def hot_body(self, info: ObjectInfo) -> Buffer | None:
-        """The body of a known object, if it is inline and in the cache."""
-        return self.cache.inline(info.inline) if info.inline else None
+        """The body of a known object, if it is inline, readable as it is, and in the cache."""
+        return self.cache.inline(info.inline) if info.inline and info.encryption is None else None
 
     async def find(self, bucket: str, key: str) -> ObjectInfo | None:
         """The object under a key, or None."""

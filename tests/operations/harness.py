@@ -25,6 +25,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from functools import cache
+from hashlib import sha256
 from io import BytesIO
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
@@ -42,6 +43,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
+from s3gw.cipher import MasterKey
 from s3gw.credentials import Credential, KeyRing, owner_named
 from s3gw.operations.call import Gateway
 from s3gw.store.interface import IObjectStore
@@ -59,6 +61,23 @@ NOW = 1_790_000_000
 REGION = "us-east-1"
 HOST = "s3.test"
 PIECE = 64 * 1024
+
+
+class MasterKeysInMemory:
+    """`cipher.MasterKeys`: as a key file with these ids would make; the last one is active."""
+
+    def __init__(self, *ids: str) -> None:
+        self.keys = {id: MasterKey(id, sha256(id.encode()).digest()) for id in ids or ("first",)}
+
+    @property
+    def active(self) -> MasterKey:
+        """The last one."""
+        return list(self.keys.values())[-1]
+
+    def find(self, id: str) -> MasterKey | None:
+        """The one with this id."""
+        return self.keys.get(id)
+
 
 ALICE = Credential("AKIAALICE", "alice's secret", owner_named("alice"))
 BOB = Credential("AKIABOB", "bob's secret", owner_named("bob"))

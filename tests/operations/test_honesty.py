@@ -18,10 +18,11 @@ from botocore.model import ListShape, MapShape, OperationModel, Shape, StringSha
 from s3gw.operations import OPERATIONS
 from s3gw.operations.call import Call, Response
 from s3gw.operations.headers import CANNED_ACLS, REFUSED, STORAGE_CLASSES, VERSIONED
+from s3gw.s3.encryption import HEADERS as ENCRYPTION
 from s3gw.s3.routes import _BUCKET_MARKERS, _OBJECT_MARKERS
 from s3gw.store.interface import ListQuery, UploadQuery
 from s3gw.web import resources
-from tests.operations.harness import Answer, GatewayTestCase
+from tests.operations.harness import Answer, GatewayTestCase, MasterKeysInMemory
 
 TABLE = Path(__file__).resolve().parents[2] / "docs" / "operations.md"
 
@@ -96,6 +97,8 @@ def least(shape: Shape | None, name: str = "") -> Any:
 
 class WalkCase(GatewayTestCase):
     """A bucket with an object and an upload, and an ear at every operation."""
+
+    settings = {"master_keys": MasterKeysInMemory()}
 
     def setUp(self) -> None:
         """Fill it."""
@@ -217,7 +220,7 @@ class HeaderTests(WalkCase):
 
     def test_inventory(self) -> None:
         """Every header that the model has for an operation of ours is acted upon, refused, or makes no difference."""
-        known = REFUSED.keys() | UNDERSTOOD | REFUSED_ELSEWHERE | HARMLESS
+        known = REFUSED.keys() | ENCRYPTION | UNDERSTOOD | REFUSED_ELSEWHERE | HARMLESS
         for model in operation_models(self.client()):
             if model.name not in OPERATIONS or model.input_shape is None:
                 continue
