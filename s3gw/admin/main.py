@@ -3,7 +3,8 @@
 | status | means                                                                                  |
 |--------|----------------------------------------------------------------------------------------|
 | 0      | done; of ``check``: nothing is wrong                                                   |
-| 1      | ``check`` found faults that are still there; ``salvage`` lost rows                     |
+| 1      | ``check`` found faults that are still there; ``salvage`` lost rows; ``probe`` found    |
+|        | what is not as s3gw has it                                                             |
 | 2      | the command line makes no sense                                                        |
 | 3      | it could not be done; one line on stderr says why                                      |
 | 4      | ``check --repair`` found faults, and now nothing is wrong                              |
@@ -14,11 +15,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from s3gw.admin.backup import run_backup, run_list, run_restore
 from s3gw.admin.check import run_check, run_salvage
+from s3gw.admin.endpoint import add_endpoint
 from s3gw.admin.keys import run_add_key
 from s3gw.admin.maintain import run_compact, run_stats
 from s3gw.admin.report import AdminError, Report
@@ -28,7 +31,7 @@ COULD_NOT = 3
 INTERRUPTED = 130
 
 _EPILOG = (
-    "Exit status: 0 done, nothing is wrong; 1 faults are there; 2 wrong usage; 3 it could not be done; "
+    "Exit status: 0 done, nothing is wrong; 1 faults or differences are there; 2 wrong usage; 3 it could not be done; "
     "4 there were faults, all of them repaired."
 )
 
@@ -55,7 +58,7 @@ def main(words: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """The grammar of the command line."""
     whole = argparse.ArgumentParser(
-        prog="s3gw-admin", description="Look after the database of an s3gw gateway.", epilog=_EPILOG
+        prog="s3gw-admin", description="Look after an s3gw gateway, and what may take its place.", epilog=_EPILOG
     )
     whole.add_argument("--version", action="version", version=f"s3gw {_version()}")
     common = argparse.ArgumentParser(add_help=False)
@@ -110,7 +113,31 @@ def parser() -> argparse.ArgumentParser:
     it = command("sse-key", run_add_key, "Add a master key to the file of --sse_key_file; make the file if need be.")
     it.add_argument("file", type=Path, help="the key file")
     it.add_argument("--id", help="what to call the key; the time without this")
+
+    it = command(
+        "probe", _later("s3gw.admin.probe.run", "run_probe"), "Ask an S3 endpoint for what users of s3gw rely on."
+    )
+    add_endpoint(it, "url", "the endpoint, such as https://s3.example.com")
+    it.add_argument("--bucket", help="a bucket to work in, under a prefix of its own; one is made without this")
+    it.add_argument("--only", action="append", metavar="CHECK", help="ask this check alone; repeatable")
+    it.add_argument("--virtual-host-suffix", metavar="HOST", help="where buckets are subdomains; the host of the URL")
     return whole
+
+
+def _later(module: str, name: str) -> Callable[[argparse.Namespace, Report], int]:
+    """A command that is imported when it runs: it needs botocore, which only ``s3gw[admin]`` brings."""
+
+    def run(arguments: argparse.Namespace, report: Report) -> int:
+        try:
+            found = getattr(import_module(module), name)
+        except ModuleNotFoundError as error:
+            if error.name != "botocore":
+                raise
+            raise AdminError("this needs botocore: pip install 's3gw[admin]'") from None
+        status: int = found(arguments, report)
+        return status
+
+    return run
 
 
 def _count(text: str) -> int:
