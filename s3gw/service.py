@@ -43,6 +43,7 @@ from s3gw.web.pages import live_page, metrics_page, ready_page
 from s3gw.web.request import S3Request
 from s3gw.web.resources import Authenticator, ServiceResource
 from s3gw.web.respond import refuse
+from s3gw.web.scrub import MIB, STATE, Scrub
 from s3gw.web.site import BucketSite, GatewaySite
 from s3gw.web.storage import LaneStorage
 from s3gw.web.sweep import UploadSweep
@@ -143,6 +144,16 @@ class GatewayService(Service):
         self.site.serve(self._tree())
         self._sweep = UploadSweep(self._storage, self._reactor, _now_ms, self._settings.abandoned_upload_days)
         self._sweep.start()
+        self._scrub = Scrub(
+            self._store,
+            self._settings.db_path / STATE,
+            self._in_pool,
+            self._reactor,
+            time.time,
+            self._settings.scrub_days,
+            self._settings.scrub_mb_s * MIB,
+        )
+        self._scrub.start()
         self._checkpoints = Checkpoints(self._store, self._settings.checkpoint_dir, self._in_pool, time.time)
         self._watch()
         self._on_signal(signal.SIGHUP, self.reload)
@@ -191,6 +202,16 @@ class GatewayService(Service):
             lambda: checkpoints.last,
         )
         metrics.counter("s3gw_checkpoint_errors", "Checkpoints that failed.", lambda: checkpoints.errors)
+        scrub = self._scrub
+        metrics.gauge("s3gw_scrub_running", "1 while everything stored is being read.", lambda: scrub.running)
+        metrics.counter("s3gw_scrub_rows", "Rows that the scrub has read.", lambda: scrub.rows)
+        metrics.counter("s3gw_scrub_bytes", "Bytes that the scrub has read.", lambda: scrub.nbytes)
+        metrics.counter("s3gw_scrub_damaged", "Rows that it found damaged.", lambda: scrub.damaged)
+        metrics.gauge(
+            "s3gw_scrub_last_completed_timestamp_seconds",
+            "When the scrub had last read everything, in seconds since the epoch; 0: not since the start.",
+            lambda: scrub.completed,
+        )
         metrics.properties(self._store.properties)
 
     async def _ready(self) -> bool:
@@ -245,6 +266,7 @@ class GatewayService(Service):
         if give_up.active():
             give_up.cancel()
         await self._sweep.stop()
+        await self._scrub.stop()
         await self._storage.drained()
         await self._checkpoints.ended()
         try:

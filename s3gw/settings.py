@@ -303,6 +303,15 @@ class Settings:
         _whole(0, 36500),
         "Days after which a multipart upload that nobody completed is aborted; 0: never. Default: 0.",
     )
+    scrub_days: int = _option(
+        30,
+        _whole(0, 36500),
+        "Days after which everything that is stored is read and verified once more, while the gateway serves; "
+        "0: never. Default: 30.",
+    )
+    scrub_mb_s: int = _option(
+        16, _whole(1, 1 << 20), "What that reads at most, in MiB (1048576 bytes) a second. Default: 16."
+    )
     checkpoint_dir: Path | None = _option(
         None,
         _path,

@@ -3,8 +3,8 @@
 | status | means                                                                                  |
 |--------|----------------------------------------------------------------------------------------|
 | 0      | done; of ``check``: nothing is wrong                                                   |
-| 1      | ``check`` found faults that are still there; ``salvage`` lost rows; ``probe`` found    |
-|        | what is not as s3gw has it                                                             |
+| 1      | ``check`` or ``scrub`` found faults that are still there; ``salvage`` lost rows;       |
+|        | ``probe`` found what is not as s3gw has it                                             |
 | 2      | the command line makes no sense                                                        |
 | 3      | it could not be done; one line on stderr says why                                      |
 | 4      | ``check --repair`` found faults, and now nothing is wrong                              |
@@ -25,6 +25,7 @@ from s3gw.admin.endpoint import add_endpoint
 from s3gw.admin.keys import run_add_key
 from s3gw.admin.maintain import run_compact, run_stats
 from s3gw.admin.report import AdminError, Report
+from s3gw.admin.scrub import run_scrub
 from s3gw.store.interface import CorruptChunk, StoreFailed, StoreFull, StoreStalled, StoreUnusable
 
 COULD_NOT = 3
@@ -80,6 +81,11 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="repair, and move damaged objects out of the database into this directory",
     )
+    it = command(
+        "scrub", run_scrub, "Read every row and verify its checksum, while a gateway may be using the database."
+    )
+    it.add_argument("db", type=Path, help="directory of the database (--db_path)")
+    it.add_argument("--mb_s", type=_count, default=64, metavar="N", help="read so many MiB a second at most (64)")
     it = command("salvage", run_salvage, "Copy all that is good into a new database; the damaged one stays as it is.")
     it.add_argument("db", type=Path, help=database)
     it.add_argument("new", type=Path, help="directory of the new database; empty or missing")

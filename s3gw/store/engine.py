@@ -12,13 +12,14 @@ Nothing but this module, `options` and `scan` knows rocksdict. What was measured
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Thread
 from time import perf_counter
 from typing import Literal, Protocol
 from weakref import WeakSet
 
 from rocksdict import (
+    AccessType,
     BottommostLevelCompaction,
     Cache,
     Checkpoint,
@@ -111,6 +112,8 @@ class Engine:
     :param reserve_bytes: room on disk that is kept for deletes and compaction: with less, `make_room` raises.
     :param verify: whether RocksDB checks the blocks that records are in, as it should when one is taken for absent that
         is in a bad block. Who looks for damage wants the rows that are still good, and each proves itself.
+    :param beside: a directory for RocksDB's own log: read the database as it was at the last `catch_up`, in spite of
+        another process that writes to it.
     :ivar walks: whatever holds an iterator, to be added by whoever does.
     :ivar logs: whether there is a log.
     """
@@ -125,6 +128,7 @@ class Engine:
         reserve_bytes: int,
         observe: Observe | None,
         verify: bool = True,
+        beside: str = "",
     ) -> None:
         cache = Cache(cache_bytes)
         self._path = path
@@ -134,6 +138,7 @@ class Engine:
         self._failure: str | None = None
         self._unchecked = ROOM_CHECK_BYTES
         self.logs = durability != "memory"
+        self._flushes = self.logs and not beside
         self._options = _write_options(logged=self.logs)
         self._unlogged_options = _write_options(logged=False)
         self._merge_options = CompactOptions()
@@ -147,6 +152,7 @@ class Engine:
             path,
             database_options(cache, create=create, wal=self.logs),
             column_families={INLINE: body_options(cache), CHUNKS: body_options(cache)},
+            access_type=AccessType.secondary(beside) if beside else AccessType.read_write(),
         )
         self._inline = self._records.get_column_family(INLINE)
         self._chunks = self._records.get_column_family(CHUNKS)
@@ -342,6 +348,10 @@ class Engine:
         if self._observe is not None:
             self._observe(op, nbytes, perf_counter() - start, failed)
 
+    def catch_up(self) -> None:
+        """See what the process has written since that has the database open. :raises StoreFailed:"""
+        self._aside(self._records.try_catch_up_with_primary)
+
     def properties(self) -> dict[str, int]:
         """Figures by name; see `figures.figures`."""
         return figures(self._families)
@@ -356,7 +366,7 @@ class Engine:
             return
         failure = self._failure
         try:
-            if failure is None and self.logs:
+            if failure is None and self._flushes:
                 for family in self._families.values():
                     family.flush()
         except Exception as error:
@@ -385,6 +395,17 @@ class Engine:
             self._records.cancel_all_background(True)
             thread.join()
         return cut
+
+
+def each(get: Callable[[list[bytes]], list[bytes | None]], keys: list[bytes]) -> Sequence[bytes | CorruptChunk | None]:
+    """What ``get`` gives for each key, or the error of that key alone."""
+    try:
+        return get(keys)
+    except CorruptChunk as error:
+        # One bad block fails a whole read: find out whose it is.
+        if len(keys) == 1:
+            return [error.with_traceback(None)]
+        return [value for key in keys for value in each(get, [key])]
 
 
 def _write_options(*, logged: bool) -> WriteOptions:

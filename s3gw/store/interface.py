@@ -463,3 +463,27 @@ class ICheckpointStore(Interface):
         Blocks; any thread may call, though not two for the same path.
 
         :raises StoreFull: :raises StoreFailed: nothing is left then."""
+
+
+class ScrubStep(msgspec.Struct, frozen=True):
+    """A part of a scrub.
+
+    :ivar position: where to go on; empty when everything has been read.
+    :ivar rows: that were read, and their ``nbytes``.
+    :ivar damaged: rows that are not what was written, in words.
+    """
+
+    position: bytes
+    rows: int
+    nbytes: int
+    damaged: tuple[str, ...]
+
+
+class IScrubStore(Interface):
+    """A store that can read everything that it holds, bit by bit and while it is in use, to see whether it is good."""
+
+    def scrub(position: bytes) -> ScrubStep:
+        """Read on for about a MiB. Blocks; any thread may call.
+
+        :param position: of an earlier step, even in another process; empty to begin.
+        :raises StoreFailed: it cannot be read at all."""

@@ -1,9 +1,10 @@
-"""A database that nobody serves, opened to be looked at: as its files lie, and nothing is swept."""
+"""A database opened to be looked at: as its files lie, and nothing is swept."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 
 from s3gw.store.engine import Engine
 from s3gw.store.marker import claim
@@ -27,3 +28,26 @@ def offline(path: str) -> Iterator[Engine]:
         yield engine
     finally:
         engine.close()
+
+
+@contextmanager
+def beside(path: str) -> Iterator[Engine]:
+    """The engine of the database in directory ``path``, to be read while another process may write to it.
+
+    What it shows is what stood at its last `Engine.catch_up`. :raises StoreUnusable: in one line, why not.
+    """
+    with TemporaryDirectory(prefix="s3gw-") as own:
+        with claim(path, create=False):
+            engine = Engine(
+                path,
+                durability="commit",
+                cache_bytes=CACHE_BYTES,
+                create=False,
+                reserve_bytes=0,
+                observe=None,
+                beside=own,
+            )
+        try:
+            yield engine
+        finally:
+            engine.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from threading import Lock
 from time import perf_counter
 
@@ -27,7 +27,7 @@ from s3gw.s3.listing import list_page
 from s3gw.store.check import Fault, faults
 from s3gw.store.checkpoint import take_checkpoint
 from s3gw.store.commit import STEPS
-from s3gw.store.engine import Batch, Durability, Engine, Observe
+from s3gw.store.engine import Batch, Durability, Engine, Observe, each
 from s3gw.store.interface import (
     UNKNOWN,
     ChunkRow,
@@ -39,12 +39,14 @@ from s3gw.store.interface import (
     ICheckpointStore,
     InlineRow,
     IObjectStore,
+    IScrubStore,
     ListQuery,
     Mutation,
     Outcome,
     PutObject,
     PutPart,
     RetainObject,
+    ScrubStep,
     SetVersioning,
     StaleBody,
     StoreFull,
@@ -79,6 +81,7 @@ from s3gw.store.options import MIB
 from s3gw.store.reclaim import Rounds, delete_blobs, unreferenced
 from s3gw.store.records import BUCKET, OBJECT, PART, UPLOAD, open_chunk, open_inline
 from s3gw.store.scan import ObjectCursor, UploadCursor, VersionCursor, Walk
+from s3gw.store.scrub import scrub_step
 from s3gw.store.staging import WRITE_BYTES, Staging
 
 RESERVE_BYTES = 256 * MIB
@@ -91,7 +94,7 @@ GROWING = (
 """Mutations that are refused when there is no room; the others free some, or free what was staged."""
 
 
-@implementer(IObjectStore, ICheckpointStore)
+@implementer(IObjectStore, ICheckpointStore, IScrubStore)
 class RocksStore:
     """The store over RocksDB. See `IObjectStore`, and `keys` for the rows.
 
@@ -158,7 +161,7 @@ class RocksStore:
 
     def look_up(self, names: Sequence[tuple[str, str]]) -> list[ObjectInfo | CorruptChunk | None]:
         rows = [object_row(bucket, key) for bucket, key in names]
-        return [_open_object(row, value) for row, value in zip(rows, _each(self._engine.records, rows), strict=True)]
+        return [_open_object(row, value) for row, value in zip(rows, each(self._engine.records, rows), strict=True)]
 
     def look_up_versions(self, names: Sequence[tuple[str, str, str]]) -> list[ObjectInfo | CorruptChunk | None]:
         rows: list[bytes] = []
@@ -166,7 +169,7 @@ class RocksStore:
             order = version_order(version)
             rows.append(object_row(bucket, key))
             rows.append(null_row(bucket, key) if order is None else version_row(bucket, key, order))
-        values = _each(self._engine.records, rows)
+        values = each(self._engine.records, rows)
         opened = [_open_object(row, value) for row, value in zip(rows, values, strict=True)]
         return [
             self._choose(*name, current, kept)
@@ -258,7 +261,7 @@ class RocksStore:
         for get, prefix in ((self._engine.chunks, CHUNKS), (self._engine.inline, INLINE_BODIES)):
             wanted = [key for key in keys if key.startswith(prefix)]
             if wanted:
-                values.update(zip(wanted, _each(get, wanted), strict=True))
+                values.update(zip(wanted, each(get, wanted), strict=True))
         return [_open_body(row, key, values[key]) for row, key in zip(rows, keys, strict=True)]
 
     def begin_blob(self) -> bytes:
@@ -312,23 +315,16 @@ class RocksStore:
         """As `ICheckpointStore.checkpoint`."""
         take_checkpoint(self._engine, path)
 
+    def scrub(self, position: bytes) -> ScrubStep:
+        """As `IScrubStore.scrub`."""
+        return scrub_step(self._engine, position)
+
     def properties(self) -> dict[str, int]:
         return self._engine.properties()
 
     def close(self) -> None:
         self._rounds.end()
         self._engine.close(self._rounds.thread)
-
-
-def _each(get: Callable[[list[bytes]], list[bytes | None]], keys: list[bytes]) -> Sequence[bytes | CorruptChunk | None]:
-    """What ``get`` gives for each key, or the error of that key alone."""
-    try:
-        return get(keys)
-    except CorruptChunk as error:
-        # One bad block fails a whole read: find out whose it is.
-        if len(keys) == 1:
-            return [error.with_traceback(None)]
-        return [value for key in keys for value in _each(get, [key])]
 
 
 def _open_object(row: bytes, value: bytes | CorruptChunk | None) -> ObjectInfo | CorruptChunk | None:
