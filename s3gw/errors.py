@@ -30,7 +30,7 @@ class S3Error(Exception):
 
     def __init__(self, message: str | None = None, *, headers: Mapping[str, str] | None = None, **fields: str) -> None:
         self.message = message if message is not None else (type(self).__doc__ or "")
-        self.headers = dict(headers or {})
+        self.headers = dict(headers) if headers else {}
         self.fields = fields
         super().__init__(self.message)
 

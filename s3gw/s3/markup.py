@@ -39,7 +39,8 @@ def _reference(match: re.Match[str]) -> str:
 
 def printable(text: str) -> str:
     """``text`` with what is no character of XML 1.0 replaced, for documents that must be read whatever is in it."""
-    return _NO_CHARACTER.sub("\ufffd", text)
+    # What Python can print is a character of XML as well, and mostly that is all there is.
+    return text if text.isprintable() else _NO_CHARACTER.sub("\ufffd", text)
 
 
 def escape(text: str) -> str:

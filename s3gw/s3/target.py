@@ -79,10 +79,13 @@ def parse_target(head: RequestHead, suffixes: Sequence[str] = (), only: str = ""
     :raises InvalidRequest: when Host names another bucket than ``only``.
     :raises KeyTooLongError:
     """
-    path = head.raw_path
+    return target_at(head.raw_path, head.headers.get("host"), suffixes, only)
+
+
+def target_at(path: str, host: str | None, suffixes: Sequence[str] = (), only: str = "") -> Target:
+    """As `parse_target`, of the raw path and the Host header, on which alone it depends."""
     if path[:1] != "/" or ("%" in path and _BAD_ESCAPE.search(path)):
         raise InvalidURI()
-    host = head.headers.get("host")
     name = bucket_of_host(host, tuple(suffixes)) if host else None
     if only:
         if name not in (None, only):

@@ -9,6 +9,7 @@ Source: the Response Syntax of each operation in https://docs.aws.amazon.com/Ama
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import lru_cache
 
 from s3gw.errors import S3Error
 from s3gw.model import (
@@ -45,16 +46,20 @@ _XSI = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
 
 def error(error: S3Error, resource: str = "", request_id: str = "", host_id: str = "") -> bytes:
     """Error, which is in no namespace."""
-    return document(
-        "Error",
-        element("Code", error.code),
-        element("Message", printable(error.message)),
-        *(element(name, printable(value)) for name, value in error.fields.items()),
-        optional("Resource", resource),
-        element("RequestId", request_id),
-        optional("HostId", host_id),
-        namespace=False,
-    )
+    usual = error.message is type(error).__doc__
+    text = (_usual_opening if usual else _error_opening)(error.code, error.message)
+    for name, value in error.fields.items():
+        text += element(name, printable(value))
+    text += f"{optional('Resource', resource)}{element('RequestId', request_id)}{optional('HostId', host_id)}"
+    return document("Error", text, namespace=False)
+
+
+def _error_opening(code: str, message: str) -> str:
+    return element("Code", code) + element("Message", printable(message))
+
+
+_usual_opening = lru_cache(512)(_error_opening)
+"""The same for errors that say no more than their class: to many a client a miss is as usual as a hit."""
 
 
 def list_buckets(

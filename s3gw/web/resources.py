@@ -11,7 +11,7 @@ respond       web/respond.py
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -30,7 +30,7 @@ from s3gw.operations.headers import check_version, hoist_headers, refuse_unsuppo
 from s3gw.s3.policy_signature import parse_policy, verify_policy
 from s3gw.s3.routes import route
 from s3gw.s3.sigv4 import SigningKeys, Verified, parse, verify
-from s3gw.s3.target import Bucket, Object, Service, Target, bucket_of_host, parse_target
+from s3gw.s3.target import Bucket, Object, Service, Target, bucket_of_host, target_at
 from s3gw.web.request import S3Request
 from s3gw.web.respond import send, send_error, send_failure
 
@@ -39,6 +39,12 @@ EVERYONE = Owner("", "s3gw")
 
 BUCKETLESS = frozenset({"ListBuckets", "CreateBucket", "PreflightCORS"})
 """Operations that need no existing bucket."""
+
+ADDRESSES = 4096
+"""Addresses whose resources are remembered: what is read is mostly read again. A resource has no state."""
+
+LONG_ADDRESS = 400
+"""Characters of the longest address that is remembered."""
 
 UNSIGNED = frozenset({"PostObject", "PreflightCORS"})
 """Operations that no header signs: a form carries its signature in its fields, a preflight has none."""
@@ -113,7 +119,8 @@ class S3Resource(Resource):
     async def _serve(self, request: S3Request) -> None:
         head = request.head
         gateway = self.service.gateway
-        if "origin" in head.headers:
+        ordinary = head.ordinary
+        if not ordinary and "origin" in head.headers:
             request.further_headers = await cross_origin_headers(gateway.storage, self.bucket, head)
         operation = route(head.method, self.target, head)
         request.operation = operation.name
@@ -121,8 +128,8 @@ class S3Resource(Resource):
         if operation.name not in UNSIGNED:
             caller, verified = self.service.authenticator.authenticate(request)
             request.user = caller.name if verified is not None else ""
-            head = hoist_headers(head)
-        speaks_of_encryption = refuse_unsupported(head)
+            head = head if ordinary else hoist_headers(head)
+        speaks_of_encryption = not ordinary and refuse_unsupported(head)
         if operation.versioned and self.key:
             check_version(operation.name, head.query.get("versionId") or "")
         operate = OPERATIONS.get(operation.name)
@@ -130,10 +137,10 @@ class S3Resource(Resource):
             raise NotImplemented(f"The operation {operation.name} is not implemented.", Operation=operation.name)
         bucket_info = None
         if operation.name not in BUCKETLESS:
-            bucket_info = await gateway.storage.find_bucket(self.bucket)
+            storage = gateway.storage
+            bucket_info = storage.known_bucket(self.bucket) or await storage.find_bucket(self.bucket)
             admit(self.bucket, bucket_info, caller, head.headers.get("x-amz-expected-bucket-owner"))
-        gone = partial(getattr, request, "gone")
-        call = Call(gateway, head, request.body, caller, verified, self.bucket, self.key, bucket_info, gone)
+        call = Call(gateway, head, request.body, caller, verified, self.bucket, self.key, bucket_info, request.has_gone)
         if speaks_of_encryption:
             call.encryption = asked(call, operation.name, head)
         response = await operate(call)
@@ -191,6 +198,7 @@ class ServiceResource(S3Resource):
         self.gateway = gateway
         self.authenticator = authenticator
         self._suffixes = tuple(suffixes)
+        self._remembered = lru_cache(ADDRESSES)(self._resource_at)
         self._pages = dict(pages)
 
     def getChildWithDefault(self, path: bytes, request: S3Request) -> IResource:
@@ -204,10 +212,16 @@ class ServiceResource(S3Resource):
         page = self._pages.get(head.raw_path)
         if page is not None and not only and bucket_of_host(head.headers.get("host", ""), self._suffixes) is None:
             return page
+        path, host = head.raw_path, head.headers.get("host", "")
+        find = self._remembered if len(path) + len(host) <= LONG_ADDRESS else self._resource_at
         try:
-            target = parse_target(head, self._suffixes, only)
+            return find(path, host, only)
         except S3Error as error:
             return RefusedResource(error)
+
+    def _resource_at(self, path: str, host: str, only: str) -> IResource:
+        """:raises S3Error: for an address that leads nowhere."""
+        target = target_at(path, host, self._suffixes, only)
         if isinstance(target, Object):
             return ObjectResource(self, target)
         if isinstance(target, Bucket):

@@ -219,6 +219,10 @@ class LaneStorage:
         except StoreFailed:
             raise InternalError() from None
 
+    def known_bucket(self, name: str) -> BucketInfo | None:
+        """The bucket of this name if its record is kept decoded."""
+        return self._buckets.get(name)
+
     async def find_bucket(self, name: str) -> BucketInfo | None:
         """The bucket of this name, or None."""
         known = self._buckets.get(name)
