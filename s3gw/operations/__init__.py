@@ -41,6 +41,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "GetObject": objects.get_object,
     "GetObjectAttributes": attributes.get_object_attributes,
     "GetObjectTagging": tagging.get_object_tagging,
+    "GetObjectTorrent": objects.get_object_torrent,
     "HeadBucket": buckets.head_bucket,
     "HeadObject": objects.head_object,
     "ListBuckets": listings.list_buckets,

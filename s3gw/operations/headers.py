@@ -211,7 +211,7 @@ def user_metadata(head: RequestHead) -> dict[str, str]:
 def request_tags(head: RequestHead) -> tuple[tuple[str, str], ...]:
     """The tags in ``x-amz-tagging``.
 
-    :raises InvalidArgument: :raises InvalidTag: :raises BadRequest:"""
+    :raises InvalidArgument: :raises InvalidTag:"""
     value = head.headers.get("x-amz-tagging")
     return tuple(parse_tag_header(value)) if value else ()
 

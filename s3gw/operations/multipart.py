@@ -41,7 +41,6 @@ from s3gw.operations.intake import Intake, receive, refuse_size
 from s3gw.s3 import xml
 from s3gw.s3.checksums import (
     ALGORITHMS,
-    COMPOSITE,
     DEFAULT_ALGORITHM,
     FULL_OBJECT,
     Digests,
@@ -226,7 +225,7 @@ async def _refuse_overtaken(call: Call, upload: UploadInfo, condition: WriteCond
 def _chosen(upload: UploadInfo, wanted: Sequence[CompletedPart], found: Sequence[PartInfo]) -> list[PartInfo]:
     """The parts that the client names, if they are what it says.
 
-    :raises InvalidPart: :raises EntityTooSmall: :raises InvalidRequest: :raises BadDigest:"""
+    :raises InvalidPart: :raises EntityTooSmall: :raises BadDigest:"""
     by_number = {part.number: part for part in found}
     parts = [_verified(upload, want, by_number.get(want.number)) for want in wanted]
     for part in parts[:-1]:
@@ -254,11 +253,6 @@ def _verified(upload: UploadInfo, want: CompletedPart, part: PartInfo | None) ->
     for other in want.checksums:
         if other != algorithm:
             raise BadDigest(f"The {other.lower()} you specified for part {want.number} did not match what we received.")
-    if expected is None and upload.checksum_type == COMPOSITE:
-        raise InvalidRequest(
-            f"The upload was created using a {algorithm.lower()} checksum. The complete request must include the"
-            f" checksum for each part. It was missing for part {want.number} in the request."
-        )
     return part
 
 

@@ -9,7 +9,7 @@ from s3gw.cipher import DataKey
 from s3gw.errors import (
     InternalError,
     InvalidArgument,
-    InvalidPartNumber,
+    InvalidPart,
     InvalidRequest,
     NoSuchKey,
 )
@@ -174,7 +174,7 @@ def _unchanged(call: Call, info: ObjectInfo) -> bool:
 def select(call: Call, info: ObjectInfo) -> ByteRange | None:
     """The part of the object that the request is about, by Range or ``?partNumber``; None for all of it.
 
-    :raises InvalidRange: :raises InvalidPartNumber: :raises InvalidRequest: for both at once.
+    :raises InvalidRange: :raises InvalidPart: :raises InvalidRequest: for both at once.
     :raises InvalidArgument: for a number that is none."""
     value = call.head.headers.get("range")
     if "partNumber" not in call.head.query:
@@ -184,7 +184,11 @@ def select(call: Call, info: ObjectInfo) -> ByteRange | None:
     number = part_number(call)
     sizes = [part.size for part in info.parts] or [info.size]
     if number > len(sizes):
-        raise InvalidPartNumber(ActualPartCount=str(len(sizes)), PartNumberRequested=str(number))
+        raise InvalidPart(
+            "The requested partnumber is not satisfiable",
+            ActualPartCount=str(len(sizes)),
+            PartNumberRequested=str(number),
+        )
     return ByteRange(sum(sizes[: number - 1]), sizes[number - 1]) if info.size else None
 
 
@@ -229,6 +233,15 @@ def _part_checksum(info: ObjectInfo, number: int) -> Checksum | None:
         return info.checksum
     value = info.parts[number - 1].checksum
     return Checksum(info.checksum.algorithm, value, info.checksum.type) if value else None
+
+
+async def get_object_torrent(call: Call) -> Response:
+    """GET /bucket/key?torrent
+
+    S3 has given BitTorrent up.
+
+    :raises NoSuchKey: whatever the key: of no object there is a torrent."""
+    raise NoSuchKey("There are no torrents of objects.", Key=call.key)
 
 
 async def delete_object(call: Call) -> Response:

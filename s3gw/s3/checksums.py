@@ -172,8 +172,9 @@ def declared(head: RequestHead, default: str = "", *, only_default: bool = False
 
     :param default: the algorithm to compute and store when the request declares no checksum; empty for none.
     :param only_default: refuse another algorithm than ``default``, the one of the upload that a part belongs to.
-    :raises InvalidDigest: for a Content-MD5 that is none. :raises InvalidRequest: for checksum headers that are not
-        valid or contradict each other. :raises NotImplemented: for an algorithm that S3 has and we have not.
+    :raises InvalidDigest: for a Content-MD5 that is none. :raises BadDigest: for a checksum that is none.
+    :raises InvalidRequest: for checksum headers that contradict each other, or name no algorithm.
+    :raises NotImplemented: for an algorithm that S3 has and we have not.
     """
     md5 = _content_md5(head)
     headers = [name for name in head.headers if name.startswith(_PREFIX) and name not in _NOT_VALUES]
@@ -185,7 +186,7 @@ def declared(head: RequestHead, default: str = "", *, only_default: bool = False
         algorithm = _algorithm_of(name, "The algorithm type you specified in x-amz-checksum- header is invalid.")
         value = decode(algorithm, head.headers[name])
         if value is None:
-            raise InvalidRequest(f"Value for {name} header is invalid.")
+            raise BadDigest(f"Value for {name} header is invalid.")
     for name in trailers:
         algorithm = _algorithm_of(name, "The value specified in the x-amz-trailer header is not supported")
     _check_sdk_algorithm(head, algorithm)

@@ -11,9 +11,9 @@ If-None-Match                no ETag of the list is the object's       304
 If-Modified-Since            modified later                            304          only without If-None-Match
 ===========================  ========================================  ===========  ==============
 
-Copying evaluates the same four as ``x-amz-copy-source-if-*``; there every failure is 412. Writing takes If-Match with
-one ETag and If-None-Match with ``*``, deleting If-Match with an ETag or ``*``; the store evaluates those, atomically
-with the write. An object that is not there fails If-Match by 404.
+Copying evaluates the same four as ``x-amz-copy-source-if-*``; there every failure is 412. Writing takes If-Match or
+If-None-Match, deleting If-Match, each with one ETag or ``*``; the store evaluates those, atomically with the write. An
+object that is not there fails If-Match by 404.
 
 Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-requests.html
 """
@@ -41,6 +41,7 @@ __all__ = [
 ]
 
 _ETAG = re.compile(r'(W/)?"([^"]*)"|([^\s,"]+)')
+_ONE_ETAG = re.compile(r'"[^"]*"|[^\s,"]+')
 _COPY_SOURCE = "x-amz-copy-source-"
 
 
@@ -55,13 +56,13 @@ class WriteCondition(NamedTuple):
     """What must hold of the current object for a write to happen, in the order in which a store wants it.
 
     :ivar if_match: an ETag without quotes, or ``*`` for any object; None for no condition. There must be an object.
-    :ivar if_none_match: only if there is no object.
+    :ivar if_none_match: an ETag without quotes that the object must not have, or ``*`` for there must be no object.
     :ivar if_modified: only if the object was modified in this second since the epoch.
     :ivar if_size: only if the object has this many bytes.
     """
 
     if_match: str | None = None
-    if_none_match: bool = False
+    if_none_match: str | None = None
     if_modified: int | None = None
     if_size: int | None = None
 
@@ -136,8 +137,10 @@ def _lists(value: str, etag: str, *, weak: bool) -> bool:
 def write_condition(head: RequestHead) -> WriteCondition:
     """The condition of a PutObject, CopyObject, CompleteMultipartUpload or POST.
 
-    :raises NotImplemented: for what S3 does not implement: If-None-Match with anything but ``*``, If-Match with ``*``,
-        and both headers.
+    S3 itself takes If-None-Match with ``*`` and If-Match with an ETag, and calls the rest not implemented.
+
+    :raises NotImplemented: for both headers, as in S3, and for If-None-Match with more than one ETag or a weak one:
+        overlooked, they would let a write happen that should not.
     """
     match = head.headers.get("if-match")
     none_match = head.headers.get("if-none-match")
@@ -148,14 +151,12 @@ def write_condition(head: RequestHead) -> WriteCondition:
             Header="If-Match,If-None-Match",
             additionalMessage="Multiple conditional request headers present in the request",
         )
-    if none_match is not None:
-        if none_match.strip() != "*":
-            raise _not_accepted("If-None-Match")
-        return WriteCondition(if_none_match=True)
-    etag = unquote_etag(match or "")
-    if etag == "*":
-        raise _not_accepted("If-Match")
-    return WriteCondition(if_match=etag)
+    if none_match is not None and not _ONE_ETAG.fullmatch(none_match.strip()):
+        raise _not_accepted("If-None-Match")
+    return WriteCondition(
+        if_match=None if match is None else unquote_etag(match),
+        if_none_match=None if none_match is None else unquote_etag(none_match),
+    )
 
 
 def delete_condition(head: RequestHead) -> WriteCondition:

@@ -122,10 +122,12 @@ def _deletion(node: Node) -> Deletion:
 def parse_complete(body: bytes) -> tuple[CompletedPart, ...]:
     """The parts of a CompleteMultipartUpload document, by ascending number.
 
+    Of a part that is named several times, as a client does that sent it again, the last mention counts.
+
     Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html
 
     :raises MalformedXML: also for more than `MAX_PARTS`, and numbers that are not 1 to `MAX_PARTS`.
-    :raises InvalidRequest: for no parts. :raises InvalidPartOrder: when they do not ascend.
+    :raises InvalidRequest: for no parts. :raises InvalidPartOrder: when they descend.
     """
     nodes = read(body, "CompleteMultipartUpload").all("Part")
     if not nodes:
@@ -133,9 +135,9 @@ def parse_complete(body: bytes) -> tuple[CompletedPart, ...]:
     if len(nodes) > MAX_PARTS:
         raise MalformedXML()
     parts = tuple(map(_completed_part, nodes))
-    if any(part.number >= after.number for part, after in pairwise(parts)):
+    if any(part.number > after.number for part, after in pairwise(parts)):
         raise InvalidPartOrder()
-    return parts
+    return tuple({part.number: part for part in parts}.values())
 
 
 def _completed_part(node: Node) -> CompletedPart:

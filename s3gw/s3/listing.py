@@ -127,13 +127,14 @@ class ListObjectsRequest(msgspec.Struct, frozen=True):
 class ListObjectsV2Request(msgspec.Struct, frozen=True):
     """The parameters of ListObjectsV2.
 
-    :ivar token: the continuation token as sent, and ``after`` the key in it, or else ``start_after``.
+    :ivar token: the continuation token as sent, and ``after`` the key in it, or else ``start_after``. An empty token
+        is that of the first page.
     """
 
     prefix: str = ""
     delimiter: str = ""
     start_after: str = ""
-    token: str = ""
+    token: str | None = None
     after: str = ""
     max_keys: int = MAX_KEYS
     encoding: str = ""
@@ -210,8 +211,8 @@ def list_objects_v2_request(query: Query) -> ListObjectsV2Request:
         start_after=start_after,
         encoding=_encoding(query),
         max_keys=_limit(query, "max-keys", "maxKeys"),
-        token=token or "",
-        after=start_after if token is None else decode_token(token),
+        token=token,
+        after=decode_token(token) if token else start_after,
         fetch_owner=(query.get("fetch-owner") or "").lower() == "true",
     )
 

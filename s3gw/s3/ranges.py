@@ -69,7 +69,7 @@ def parse_copy_range(value: str | None, size: int) -> ByteRange | None:
 
     Unlike a Range it is never clamped: it must be written out and lie within the source.
 
-    :raises InvalidArgument: for another form, or a range that ends behind the source.
+    :raises InvalidArgument: for another form. :raises InvalidRange: for a range that ends behind the source.
     :raises InvalidRequest: for a range that begins behind it.
     """
     if value is None:
@@ -81,10 +81,10 @@ def parse_copy_range(value: str | None, size: int) -> ByteRange | None:
     if first >= size:
         raise InvalidRequest("The specified copy range is invalid for the source object size")
     if last >= size:
-        raise InvalidArgument(
+        raise InvalidRange(
             f"Range specified is not valid for source object of size: {size}",
-            ArgumentName=_COPY_RANGE_HEADER,
-            ArgumentValue=value,
+            RangeRequested=value,
+            ActualObjectSize=str(size),
         )
     return ByteRange(first, last - first + 1)
 

@@ -269,9 +269,9 @@ def _expires(text: str) -> int:
         raise AuthorizationQueryParametersError("X-Amz-Expires should be a number")
     seconds = int(text)
     if seconds < 0:
-        raise AuthorizationQueryParametersError("X-Amz-Expires must be non-negative")
+        raise AccessDenied("X-Amz-Expires must be non-negative")
     if seconds > MAX_EXPIRES:
-        raise AuthorizationQueryParametersError(
+        raise AccessDenied(
             "X-Amz-Expires must be less than a week (in seconds);"
             f" that is, the given X-Amz-Expires must be less than {MAX_EXPIRES} seconds"
         )

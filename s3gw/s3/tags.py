@@ -35,7 +35,7 @@ def parse_tagging(body: bytes, limit: int = MAX_OBJECT_TAGS) -> Tags:
     """The tags of a Tagging document, in its order.
 
     :param limit: the most that there may be: `MAX_OBJECT_TAGS` or `MAX_BUCKET_TAGS`.
-    :raises MalformedXML: :raises InvalidTag: :raises BadRequest: for too many.
+    :raises MalformedXML: :raises InvalidTag: :raises BadRequest: for too many of a bucket.
     """
     sets = read(body, "Tagging").all("TagSet")
     if len(sets) != 1:
@@ -51,7 +51,7 @@ def read_tags(node: Node, limit: int) -> Tags:
 def parse_tag_header(value: str) -> Tags:
     """The tags of ``x-amz-tagging: a=b&c=d``, by key; form-encoded, a key without ``=`` having the empty value.
 
-    :raises InvalidArgument: for another form. :raises InvalidTag: :raises BadRequest: for too many.
+    :raises InvalidArgument: for another form. :raises InvalidTag:
     """
     tags = []
     for piece in filter(None, value.split("&")):
@@ -68,10 +68,11 @@ def parse_tag_header(value: str) -> Tags:
 
 
 def check_tags(tags: Sequence[tuple[str, str]], limit: int) -> Tags:
-    """``tags``, if S3 takes them. :raises InvalidTag: :raises BadRequest: for too many."""
+    """``tags``, if S3 takes them. :raises InvalidTag: :raises BadRequest: for too many of a bucket."""
     if len(tags) > limit:
-        kind = "Object" if limit == MAX_OBJECT_TAGS else "Bucket"
-        raise BadRequest(f"{kind} tags cannot be greater than {limit}")
+        if limit == MAX_OBJECT_TAGS:
+            raise InvalidTag(f"Object tags cannot be greater than {limit}")
+        raise BadRequest(f"Bucket tags cannot be greater than {limit}")
     seen: set[str] = set()
     for key, value in tags:
         if not 1 <= len(key) <= MAX_KEY_LENGTH or not _ALLOWED.fullmatch(key):

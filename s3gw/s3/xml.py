@@ -8,6 +8,7 @@ Source: the Response Syntax of each operation in https://docs.aws.amazon.com/Ama
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import lru_cache
 
@@ -41,6 +42,7 @@ Encode = Callable[[str], str]
 OwnerOf = Callable[[str], Owner]
 """From a canonical user id, as the model stores it, to whom it names."""
 
+_CHANGES_WHEN_DECODED = re.compile("[%+\0-\x08\x0b-\x1f\ufffe\uffff]")
 _XSI = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
 
 
@@ -95,7 +97,7 @@ def list_objects(bucket: str, request: ListObjectsRequest, page: ListPage, owner
     return document(
         "ListBucketResult",
         element("Name", bucket),
-        element("Prefix", encode(request.prefix)),
+        element("Prefix", request.prefix if _reads_the_same(request.prefix) else encode(request.prefix)),
         element("Marker", encode(request.marker)),
         optional("NextMarker", encode(page.last) if page.truncated and request.delimiter else ""),
         element("MaxKeys", request.max_keys),
@@ -115,7 +117,7 @@ def list_objects_v2(bucket: str, request: ListObjectsV2Request, page: ListPage, 
         element("Name", bucket),
         element("Prefix", encode(request.prefix)),
         optional("StartAfter", encode(request.start_after)),
-        optional("ContinuationToken", request.token),
+        "" if request.token is None else element("ContinuationToken", request.token),
         optional("NextContinuationToken", encode_token(page.last) if page.truncated else ""),
         element("KeyCount", len(page.entries) + len(page.prefixes)),
         element("MaxKeys", request.max_keys),
@@ -249,7 +251,7 @@ def object_attributes(info: ObjectInfo, wanted: Collection[str], marker: int = 0
     """GetObjectAttributesResponse with the attributes that ``wanted`` names, as ``x-amz-object-attributes`` does.
 
     S3 lists the parts only of an object with a COMPOSITE checksum, or in a directory bucket, and of any other counts
-    them; here they are always listed. The ETag has no quotes here, and a COMPOSITE checksum no number of parts.
+    them; here they are always listed. The ETag has no quotes here.
 
     :param marker: the part number behind which the list of parts begins. :param max_parts: the most it has.
     """
@@ -314,6 +316,13 @@ def _boolean(value: bool) -> str:
     return "true" if value else "false"
 
 
+def _reads_the_same(text: str) -> bool:
+    """Whether ``text`` is the same to a client that decodes it and to one that does not, and XML can hold it.
+
+    S3 encodes the Prefix of ListObjects like the rest, and botocore alone does not decode that one."""
+    return not _CHANGES_WHEN_DECODED.search(text)
+
+
 def _encoder(encoding: str) -> Encode:
     return url_encode if encoding else str
 
@@ -329,8 +338,7 @@ def _checksum(checksum: Checksum | None) -> str:
 
 
 def _attribute_checksum(checksum: Checksum) -> str:
-    bare = Checksum(checksum.algorithm, checksum.value.partition("-")[0], checksum.type)
-    return f"<Checksum>{_checksum(bare)}</Checksum>"
+    return f"<Checksum>{_checksum(checksum)}</Checksum>"
 
 
 def _id_and_name(owner: Owner) -> str:

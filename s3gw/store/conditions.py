@@ -15,7 +15,7 @@ def require(condition: Condition, key: str, current: ObjectInfo | None) -> None:
     """
     if condition == ALWAYS:
         return
-    if condition.if_none_match and current is not None:
+    if current is not None and condition.if_none_match in ("*", current.etag):
         raise PreconditionFailed(Condition="If-None-Match")
     if condition.if_match is None and condition.if_modified is None and condition.if_size is None:
         return

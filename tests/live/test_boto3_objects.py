@@ -137,7 +137,8 @@ class ObjectTests(LiveCase):
         self.assertEqual(self.refusal("put_object", "key", Body=b"x", ContentMD5="AAAA"), (400, "InvalidDigest"))
         wrong = "AAAAAAAAAAAAAAAAAAAAAA=="
         self.assertEqual(self.refusal("put_object", "key", Body=b"x", ContentMD5=wrong), (400, "BadDigest"))
-        self.assertEqual(self.refusal("get_object_torrent", "key"), (501, "NotImplemented"))
+        self.assertEqual(self.refusal("get_object_torrent", "key"), (404, "NoSuchKey"))
+        self.assertEqual(self.refusal("restore_object", "key"), (501, "NotImplemented"))
         self.assertEqual(self.get("key"), b"body")
 
     def test_foreign_keys(self) -> None:

@@ -108,7 +108,7 @@ class TaggingTests(GatewayTestCase):
         """Eleven tags, tags twice, tags of AWS, tags of objects that are not."""
         before = self.request("GET", "/bucket/key", query="tagging").body
         for tags, code in (
-            (self.tags(11), "BadRequest"),
+            (self.tags(11), "InvalidTag"),
             (self.tags(1) * 2, "InvalidTag"),
             ([{"Key": "aws:x", "Value": ""}], "InvalidTag"),
             ([{"Key": "k" * 129, "Value": ""}], "InvalidTag"),

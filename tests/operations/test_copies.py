@@ -134,8 +134,10 @@ class CopyObjectTests(CopyCase):
         self.assert_error("NoSuchKey", 404, answer)
         answer = self.request("PUT", "/bucket/copy", {**request, "If-Match": etag(b"hello")})
         self.assertEqual(200, answer.status)
-        answer = self.request("PUT", "/bucket/copy", {**request, "If-Match": "*"})
-        self.assert_error("NotImplemented", 501, answer)
+        answer = self.request("PUT", "/bucket/none", {**request, "If-Match": "*"})
+        self.assert_error("NoSuchKey", 404, answer)
+        answer = self.request("PUT", "/bucket/copy", {**request, "If-None-Match": etag(b"hello")})
+        self.assert_error("PreconditionFailed", 412, answer)
 
     def test_no_source(self) -> None:
         """A source that is not there, not the caller's, or none at all."""
@@ -216,10 +218,10 @@ class UploadPartCopyTests(CopyCase):
             ("bytes=1-", "InvalidArgument"),
             ("bytes=-2", "InvalidArgument"),
             ("bytes=0-1,3-4", "InvalidArgument"),
-            ("bytes=0-5", "InvalidArgument"),
             ("bytes=5-6", "InvalidRequest"),
         ):
             self.assert_error(code, 400, self.copy_part(1, "bucket/small", copy_source_range=value))
+        self.assert_error("InvalidRange", 416, self.copy_part(1, "bucket/small", copy_source_range="bytes=0-5"))
 
     def test_checksum(self) -> None:
         """A part that is copied has the checksum of the upload's algorithm, read or known."""

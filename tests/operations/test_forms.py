@@ -145,7 +145,7 @@ class SignedTests(FormTestCase):
             ("x-amz-meta-a: b", "c", "InvalidArgument", 400),
             ("x-amz-meta-a", "b" * 2048, "MetadataTooLarge", 400),
             ("tagging", "<Tagging/>", "MalformedXML", 400),
-            ("x-amz-checksum-sha256", "sailorjerry", "InvalidRequest", 400),
+            ("x-amz-checksum-sha256", "sailorjerry", "BadDigest", 400),
             ("x-amz-checksum-crc32", "AAAAAA==", "BadDigest", 400),
             ("content-md5", "AAAAAAAAAAAAAAAAAAAAAA==", "BadDigest", 400),
         ):

@@ -116,24 +116,26 @@ class WriteTests(SynchronousTestCase):
     """PUT and DELETE."""
 
     def test_what_is_taken(self) -> None:
-        """One ETag, or no object."""
+        """One ETag to match or not to match, or any."""
         for headers, expected in (
-            ({}, (None, False, None, None)),
-            ({"if_none_match": "*"}, (None, True, None, None)),
-            ({"if_match": f'"{ETAG}"'}, (ETAG, False, None, None)),
-            ({"if_match": ETAG}, (ETAG, False, None, None)),
+            ({}, (None, None, None, None)),
+            ({"if_none_match": f'"{ETAG}"'}, (None, ETAG, None, None)),
+            ({"if_match": "*"}, ("*", None, None, None)),
+            ({"if_none_match": "*"}, (None, "*", None, None)),
+            ({"if_match": f'"{ETAG}"'}, (ETAG, None, None, None)),
+            ({"if_match": ETAG}, (ETAG, None, None, None)),
         ):
             self.assertEqual(expected, tuple(write_condition(head(**headers))))
 
     def test_what_is_not_implemented(self) -> None:
-        """What S3 does not implement is refused in its words, not overlooked."""
-        for name, headers in (("If-None-Match", {"if_none_match": f'"{ETAG}"'}), ("If-Match", {"if_match": "*"})):
-            error = self.assertRaises(NotImplemented, write_condition, head(**headers))
+        """What is not implemented is refused in S3's words, not overlooked."""
+        for value in (f'"{ETAG}", "other"', f"{ETAG},other", f'W/"{ETAG}"', ""):
+            error = self.assertRaises(NotImplemented, write_condition, head(if_none_match=value))
             self.assertEqual("A header you provided implies functionality that is not implemented", error.message)
             self.assertEqual(
                 {
-                    "Header": name,
-                    "additionalMessage": f"We don't accept the provided value of {name} header for this API",
+                    "Header": "If-None-Match",
+                    "additionalMessage": "We don't accept the provided value of If-None-Match header for this API",
                 },
                 error.fields,
             )
@@ -143,8 +145,8 @@ class WriteTests(SynchronousTestCase):
     def test_delete(self) -> None:
         """A DELETE may ask for an ETag, a time and a size."""
         request = head(if_match=f'"{ETAG}"', x_amz_if_match_last_modified_time=SAME, x_amz_if_match_size="12")
-        self.assertEqual((ETAG, False, MODIFIED // 1000, 12), tuple(delete_condition(request)))
-        self.assertEqual((None, False, None, None), tuple(delete_condition(head())))
+        self.assertEqual((ETAG, None, MODIFIED // 1000, 12), tuple(delete_condition(request)))
+        self.assertEqual((None, None, None, None), tuple(delete_condition(head())))
         for headers in ({"x_amz_if_match_last_modified_time": "now"}, {"x_amz_if_match_size": "-1"}):
             self.assertRaises(InvalidArgument, delete_condition, head(**headers))
         self.assertRaises(NotImplemented, delete_condition, head(if_none_match="*"))

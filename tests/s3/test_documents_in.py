@@ -135,7 +135,12 @@ class CompleteTests(SynchronousTestCase):
             self.assertRaises(MalformedXML, parse_complete, body.encode())
         body = "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber></Part></CompleteMultipartUpload>"
         self.assertRaises(MalformedXML, parse_complete, body.encode())
-        for second in (1, 2):
-            parts = [{"PartNumber": 2, "ETag": ETAG}, {"PartNumber": second, "ETag": ETAG}]
-            wire = written("CompleteMultipartUpload", Key="k", UploadId="u", MultipartUpload={"Parts": parts})
-            self.assertRaises(InvalidPartOrder, parse_complete, wire)
+        parts = [{"PartNumber": 2, "ETag": ETAG}, {"PartNumber": 1, "ETag": ETAG}]
+        wire = written("CompleteMultipartUpload", Key="k", UploadId="u", MultipartUpload={"Parts": parts})
+        self.assertRaises(InvalidPartOrder, parse_complete, wire)
+
+    def test_twice(self) -> None:
+        """The last mention of a part counts."""
+        parts = [{"PartNumber": 1, "ETag": ETAG}, {"PartNumber": 1, "ETag": "other"}, {"PartNumber": 2, "ETag": ETAG}]
+        wire = written("CompleteMultipartUpload", Key="k", UploadId="u", MultipartUpload={"Parts": parts})
+        self.assertEqual((CompletedPart(1, "other"), CompletedPart(2, ETAG)), parse_complete(wire))

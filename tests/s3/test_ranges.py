@@ -120,7 +120,7 @@ class CopyRangeTests(SynchronousTestCase):
 
     def test_outside_the_source(self) -> None:
         """A range that reaches beyond the source is never clamped."""
-        error = self.assertRaises(InvalidArgument, parse_copy_range, "bytes=0-21", 5)
+        error = self.assertRaises(InvalidRange, parse_copy_range, "bytes=0-21", 5)
         self.assertEqual("Range specified is not valid for source object of size: 5", error.message)
         self.assertRaises(InvalidRequest, parse_copy_range, "bytes=5-21", 5)
         self.assertRaises(InvalidRequest, parse_copy_range, "bytes=0-0", 0)

@@ -79,14 +79,17 @@ class TagTests(SynchronousTestCase):
 
     def test_how_many(self) -> None:
         """10 tags on an object, 50 on a bucket."""
-        for count, limit, kind in ((10, 10, "Object"), (50, MAX_BUCKET_TAGS, "Bucket")):
+        for count, limit, kind, refusal in (
+            (10, 10, "Object", InvalidTag),
+            (50, MAX_BUCKET_TAGS, "Bucket", BadRequest),
+        ):
             tags = [{"Key": f"k{n}", "Value": ""} for n in range(count + 1)]
             body = written("PutBucketTagging", Tagging={"TagSet": tags[:-1]})
             self.assertEqual(count, len(parse_tagging(body, limit)))
             body = written("PutBucketTagging", Tagging={"TagSet": tags})
-            error = self.assertRaises(BadRequest, parse_tagging, body, limit)
+            error = self.assertRaises(refusal, parse_tagging, body, limit)
             self.assertEqual(f"{kind} tags cannot be greater than {count}", error.message)
-        self.assertRaises(BadRequest, parse_tag_header, "&".join(f"k{n}" for n in range(11)))
+        self.assertRaises(InvalidTag, parse_tag_header, "&".join(f"k{n}" for n in range(11)))
 
     def test_malformed(self) -> None:
         """A document without a tag set, or with half a tag."""

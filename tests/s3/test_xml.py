@@ -323,7 +323,7 @@ class ResultTests(SynchronousTestCase):
         self.assertEqual(
             {
                 "ETag": ETAG,
-                "Checksum": {"ChecksumCRC32": "AAAAAA==", "ChecksumType": "COMPOSITE"},
+                "Checksum": {"ChecksumCRC32": "AAAAAA==-3", "ChecksumType": "COMPOSITE"},
                 "ObjectParts": {
                     "TotalPartsCount": 3,
                     "PartNumberMarker": 1,

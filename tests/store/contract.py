@@ -345,8 +345,8 @@ class ObjectTests(Contract):
         """Mutations of one commit happen in order, and a refused one stops none of the others."""
         outcomes = self.store.commit(
             [
-                self.actor.inline("k", b"1", if_none_match=True),
-                self.actor.inline("k", b"2", if_none_match=True),
+                self.actor.inline("k", b"1", if_none_match="*"),
+                self.actor.inline("k", b"2", if_none_match="*"),
                 self.actor.inline("k", b"3", if_match=hashlib.md5(b"1").hexdigest()),
                 DeleteObject("b", "k", Condition(if_match=hashlib.md5(b"1").hexdigest())),
                 self.actor.inline("k", b"4"),
@@ -385,13 +385,15 @@ CONDITIONS: tuple[tuple[dict[str, object], str, str], ...] = (
     ({"if_match": "e"}, "", "NoSuchKey"),
     ({"if_match": "*"}, "", "NoSuchKey"),
     ({"if_match": "f"}, "PreconditionFailed If-Match", "NoSuchKey"),
-    ({"if_none_match": True}, "PreconditionFailed If-None-Match", ""),
+    ({"if_none_match": "*"}, "PreconditionFailed If-None-Match", ""),
+    ({"if_none_match": "e"}, "PreconditionFailed If-None-Match", ""),
+    ({"if_none_match": "f"}, "", ""),
     ({"if_modified": 5}, "", ""),
     ({"if_modified": 6}, "PreconditionFailed x-amz-if-match-last-modified-time", ""),
     ({"if_size": 3}, "", ""),
     ({"if_size": 0}, "PreconditionFailed x-amz-if-match-size", ""),
     ({"if_match": "e", "if_size": 4}, "PreconditionFailed x-amz-if-match-size", "NoSuchKey"),
-    ({"if_match": "e", "if_none_match": True}, "PreconditionFailed If-None-Match", "NoSuchKey"),
+    ({"if_match": "e", "if_none_match": "*"}, "PreconditionFailed If-None-Match", "NoSuchKey"),
 )
 
 
@@ -423,7 +425,7 @@ class ConditionTests(Contract):
         self.fails(self.actor.completion([part.part], if_match="e"), "NoSuchKey", Key="k")
         self.actor.do(self.actor.inline("k", b"old"))
         self.fails(
-            self.actor.completion([part.part], if_none_match=True), "PreconditionFailed", Condition="If-None-Match"
+            self.actor.completion([part.part], if_none_match="*"), "PreconditionFailed", Condition="If-None-Match"
         )
         self.actor.do(self.actor.completion([part.part], if_match=hashlib.md5(b"old").hexdigest()))
         self.assertEqual(self.actor.body("k"), b"x")

@@ -163,9 +163,9 @@ class VersionTests(VersionContract):
     def test_conditions(self) -> None:
         """A condition is about the object, which a marker is not, or about the version that is named."""
         one = self.put("k", b"1")
-        self.fails(self.actor.inline("k", b"2", if_none_match=True), "PreconditionFailed", Condition="If-None-Match")
+        self.fails(self.actor.inline("k", b"2", if_none_match="*"), "PreconditionFailed", Condition="If-None-Match")
         self.delete("k")
-        self.actor.do(self.actor.inline("k", b"2", if_none_match=True))
+        self.actor.do(self.actor.inline("k", b"2", if_none_match="*"))
         wrong = DeleteObject("b", "k", self.actor.inline("", b"", if_match="wrong").condition, version=one.version)
         self.fails(wrong, "PreconditionFailed", Condition="If-Match")
         self.assertEqual(self.bodies("k"), [b"2", None, b"1"])

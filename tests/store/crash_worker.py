@@ -133,7 +133,7 @@ class Client:
         return (Extent(blob, 0, length),)
 
     def condition(self) -> Condition:
-        return Condition(if_none_match=self.random.random() < 0.1)
+        return Condition(if_none_match="*" if self.random.random() < 0.1 else None)
 
     def put(self, bucket: str, key: str) -> Mutation:
         if self.random.random() < 0.5:
