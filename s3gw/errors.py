@@ -118,6 +118,12 @@ class IllegalLocationConstraintException(S3Error):
     status = 400
 
 
+class IllegalVersioningConfigurationException(S3Error):
+    """The Versioning element must be specified"""
+
+    status = 400
+
+
 class IncompleteBody(S3Error):
     """You did not provide the number of bytes specified by the Content-Length HTTP header"""
 

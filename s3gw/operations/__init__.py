@@ -16,6 +16,7 @@ from s3gw.operations import (
     multipart,
     objects,
     tagging,
+    versioning,
 )
 from s3gw.operations.call import Operation
 from s3gw.operations.configuration import UNCONFIGURED
@@ -38,6 +39,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "GetBucketEncryption": encryption.get_bucket_encryption,
     "GetBucketLocation": buckets.get_bucket_location,
     "GetBucketTagging": tagging.get_bucket_tagging,
+    "GetBucketVersioning": versioning.get_bucket_versioning,
     "GetObject": objects.get_object,
     "GetObjectAttributes": attributes.get_object_attributes,
     "GetObjectTagging": tagging.get_object_tagging,
@@ -55,6 +57,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "PutBucketCors": cors.put_bucket_cors,
     "PutBucketEncryption": encryption.put_bucket_encryption,
     "PutBucketTagging": tagging.put_bucket_tagging,
+    "PutBucketVersioning": versioning.put_bucket_versioning,
     "PutObject": objects.put_object,
     "PutObjectTagging": tagging.put_object_tagging,
     "UploadPart": multipart.upload_part,

@@ -5,9 +5,10 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectAttributes.
 
 from __future__ import annotations
 
-from s3gw.errors import InvalidArgument, InvalidRequest, NoSuchKey
+from s3gw.errors import InvalidArgument, InvalidRequest
 from s3gw.operations.call import Call, Response, document
 from s3gw.operations.encryption import open_checksums, unlock
+from s3gw.operations.versions import find_object, version_headers
 from s3gw.s3 import xml
 from s3gw.s3.conditions import Outcome, evaluate
 from s3gw.s3.dates import http_date
@@ -31,16 +32,14 @@ async def get_object_attributes(call: Call) -> Response:
         )
     marker = _number(call, "x-amz-part-number-marker", 0)
     max_parts = min(_number(call, "x-amz-max-parts", MAX_PARTS), MAX_PARTS)
-    info = await call.storage.find(call.bucket, call.key)
-    if info is None:
-        raise NoSuchKey(Key=call.key)
+    info = await find_object(call)
     if info.encryption is not None or call.encryption is not NOTHING:
         key = unlock(call, info, call.bucket, call.key, call.encryption.customer)
         info = open_checksums(key, info) if wanted & {"Checksum", "ObjectParts"} else info
-    modified = ("Last-Modified", http_date(info.modified))
+    described = [("Last-Modified", http_date(info.modified)), *version_headers(call.bucket_info, info)]
     if evaluate(call.head, info.etag, info.modified, call.gateway.clock()) is Outcome.NOT_MODIFIED:
-        return Response(304, [modified])
-    return document(xml.object_attributes(info, wanted, marker, max_parts), [modified])
+        return Response(304, described)
+    return document(xml.object_attributes(info, wanted, marker, max_parts), described)
 
 
 def _number(call: Call, name: str, default: int) -> int:

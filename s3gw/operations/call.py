@@ -172,6 +172,7 @@ class Call:
     :ivar caller: who asks.
     :ivar verified: what the signature established; None for a request without one.
     :ivar bucket: and ``key``: what it is about; empty where its address has none.
+    :ivar version: the id of the version that it is about; empty when it names none.
     :ivar encryption: what it says of encryption.
     :ivar gone: whether the client has gone; to be asked from time to time in what takes long and reads no body.
     :ivar bucket_info: the bucket, which exists and which the caller may use; None where the operation needs none.
@@ -179,7 +180,7 @@ class Call:
 
     __slots__ = (
         *("body", "bucket", "bucket_info", "caller", "encryption", "gateway", "gone", "head", "key", "storage"),
-        "verified",
+        *("verified", "version"),
     )
 
     def __init__(
@@ -206,6 +207,7 @@ class Call:
         self.bucket_info = bucket_info
         self.gone = gone
         self.encryption = encryption
+        self.version = ""
 
     @property
     def bucket_created(self) -> int | None:

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 
 from s3gw.errors import (
     NoSuchBucketPolicy,
-    NoSuchKey,
     NoSuchLifecycleConfiguration,
     NoSuchPublicAccessBlockConfiguration,
     NoSuchWebsiteConfiguration,
@@ -21,6 +20,7 @@ from s3gw.errors import (
     S3Error,
 )
 from s3gw.operations.call import Call, Operation, Response, document
+from s3gw.operations.versions import find_object
 from s3gw.s3 import xml
 from s3gw.s3.markup import document as markup
 
@@ -41,7 +41,6 @@ _EMPTY: Mapping[str, bytes] = {
     "GetBucketLogging": markup("BucketLoggingStatus"),
     "GetBucketNotificationConfiguration": markup("NotificationConfiguration"),
     "GetBucketRequestPayment": xml.request_payment_configuration(),
-    "GetBucketVersioning": xml.versioning_configuration(),
 }
 """Configuration whose absence is a document."""
 
@@ -68,9 +67,7 @@ async def get_bucket_acl(call: Call) -> Response:
 
 async def get_object_acl(call: Call) -> Response:
     """GET /bucket/key?acl"""
-    info = await call.storage.find(call.bucket, call.key)
-    if info is None:
-        raise NoSuchKey(Key=call.key)
+    info = await find_object(call)
     return document(xml.access_control_policy(call.gateway.owner_of(info.owner)))
 
 

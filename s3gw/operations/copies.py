@@ -33,11 +33,22 @@ from s3gw.errors import (
     InternalError,
     InvalidArgument,
     InvalidRequest,
-    NoSuchKey,
+    MethodNotAllowed,
 )
-from s3gw.model import ByteRange, Checksum, Extent, ObjectInfo, PartInfo, PartSummary, UploadInfo
+from s3gw.model import (
+    NULL,
+    BucketInfo,
+    ByteRange,
+    Checksum,
+    Extent,
+    ObjectInfo,
+    PartInfo,
+    PartSummary,
+    UploadInfo,
+    version_order,
+)
 from s3gw.operations.admission import admit
-from s3gw.operations.call import Abandoned, Buffer, Call, Reader, Response, Source, document
+from s3gw.operations.call import Abandoned, Buffer, Call, Headers, Reader, Response, Source, document
 from s3gw.operations.encryption import (
     Fresh,
     describe_encryption,
@@ -56,11 +67,12 @@ from s3gw.operations.encryption import (
 from s3gw.operations.headers import request_tags, stored_headers, user_metadata
 from s3gw.operations.intake import pour
 from s3gw.operations.multipart import checksum_of, find_upload, part_etag, part_number
+from s3gw.operations.versions import made_headers, open_version, version_headers
 from s3gw.s3 import xml
 from s3gw.s3.checksums import FULL_OBJECT, Digests, upload_checksum
 from s3gw.s3.conditions import evaluate_copy_source, write_condition
 from s3gw.s3.ranges import parse_copy_range
-from s3gw.s3.target import Object, parse_copy_source
+from s3gw.s3.target import parse_copy_source
 from s3gw.store.interface import PutObject, PutPart, StaleBody
 
 MAX_COPY_BYTES = 5 * 1024**3
@@ -73,16 +85,27 @@ _TRIES = 5
 async def copy_object(call: Call) -> Response:
     """PUT /bucket/key with x-amz-copy-source"""
     origin = await _origin(call)
-    changes = _changes(call, in_place=origin == Object(call.bucket, call.key))
+    in_place = (origin.bucket.name, origin.key, origin.version) == (call.bucket, call.key, "")
+    changes = _changes(call, in_place=in_place)
     condition = write_condition(call.head)
     algorithm, _ = upload_checksum(call.head)
     for _ in range(_TRIES):
         reader = await _open(call, origin)
         try:
-            _refuse_size(reader.info.size)
+            source = reader.info
+            _refuse_size(source.size)
             copy = await _duplicate(call, origin, reader, algorithm)
-            info = replace(copy.info, modified=call.gateway.clock(), owner=call.caller.id, upload="", **changes)
-            await call.storage.commit(
+            info = replace(
+                copy.info,
+                modified=call.gateway.clock(),
+                owner=call.caller.id,
+                upload="",
+                order=0,
+                null=True,
+                lock=None,
+                **changes,
+            )
+            outcome = await call.storage.commit(
                 PutObject(call.bucket, call.key, info, copy.body, copy.staged, condition, call.bucket_created)
             )
         except (StaleBody, ConditionalRequestConflict):
@@ -90,7 +113,8 @@ async def copy_object(call: Call) -> Response:
         finally:
             reader.close()
         shown = replace(info, checksum=copy.checksum)
-        return document(xml.copy_object(shown), describe_encryption(call, info.encryption))
+        versions = made_headers(outcome.made or info) + _source_headers(origin, source)
+        return document(xml.copy_object(shown), [*describe_encryption(call, info.encryption), *versions])
     raise InternalError("The source is being replaced faster than it can be copied.")
 
 
@@ -103,10 +127,10 @@ class _Copy(NamedTuple):
     staged: tuple[bytes, ...] = ()
 
 
-async def _duplicate(call: Call, origin: Object, reader: Reader, algorithm: str) -> _Copy:
+async def _duplicate(call: Call, origin: _Origin, reader: Reader, algorithm: str) -> _Copy:
     """The source with the encryption that its copy is to have, its chunks shared if they may be."""
     source = reader.info
-    key = unlock(call, source, origin.bucket, origin.key, call.encryption.copy_source)
+    key = unlock(call, source, origin.bucket.name, origin.key, call.encryption.copy_source)
     fresh = for_writing(call, call.key, key if may_share(call, source) else None)
     if (None if fresh is None else fresh.key) is not key:
         return await _rewritten(call, reader, key, fresh, algorithm)
@@ -207,7 +231,7 @@ async def upload_part_copy(call: Call) -> Response:
             size = reader.info.size
             span = parse_copy_range(call.head.headers.get("x-amz-copy-source-range"), size) or ByteRange(0, size)
             _refuse_size(span.length)
-            key = unlock(call, reader.info, origin.bucket, origin.key, call.encryption.copy_source)
+            key = unlock(call, reader.info, origin.bucket.name, origin.key, call.encryption.copy_source)
             if key is not None or upload_key is not None:
                 seals, extents, staged = await _rewrite_part(call, upload, reader, span, key, upload_key)
             elif reader.info.inline and span.length:
@@ -231,7 +255,8 @@ async def upload_part_copy(call: Call) -> Response:
         finally:
             reader.close()
         shown = replace(part, checksum=seals.checksum if upload.checksum_algorithm else "")
-        return document(xml.copy_part(shown, upload.checksum_algorithm), describe_encryption(call, upload.encryption))
+        headers = [*describe_encryption(call, upload.encryption), *_source_headers(origin, reader.info)]
+        return document(xml.copy_part(shown, upload.checksum_algorithm), headers)
     raise InternalError("The source is being replaced faster than it can be copied.")
 
 
@@ -267,17 +292,29 @@ def _known_seals(info: ObjectInfo, algorithm: str) -> _Seals | None:
     return _Seals(info.etag, info.checksum.value)
 
 
-async def _origin(call: Call) -> Object:
+class _Origin(NamedTuple):
+    """What is copied. ``version`` is empty for the object without regard to versions."""
+
+    bucket: BucketInfo
+    key: str
+    version: str
+
+
+def _source_headers(origin: _Origin, source: ObjectInfo) -> Headers:
+    return version_headers(origin.bucket, source, "x-amz-copy-source-version-id")
+
+
+async def _origin(call: Call) -> _Origin:
     """The source that the request names, in a bucket that the caller may use.
 
     :raises InvalidArgument: :raises NoSuchBucket: :raises AccessDenied:"""
     origin, version = parse_copy_source(call.head.headers.get("x-amz-copy-source") or "")
-    if version not in ("", "null"):
+    if version not in ("", NULL) and version_order(version) is None:
         raise InvalidArgument("Invalid version id specified", ArgumentName="versionId", ArgumentValue=version)
     same = origin.bucket == call.bucket
     bucket = call.bucket_info if same else await call.storage.find_bucket(origin.bucket)
-    admit(origin.bucket, bucket, call.caller, call.head.headers.get("x-amz-source-expected-bucket-owner"))
-    return origin
+    owner = call.head.headers.get("x-amz-source-expected-bucket-owner")
+    return _Origin(admit(origin.bucket, bucket, call.caller, owner), origin.key, version)
 
 
 def _directive(call: Call, name: str) -> bool:
@@ -289,13 +326,16 @@ def _directive(call: Call, name: str) -> bool:
     return value == "COPY"
 
 
-async def _open(call: Call, origin: Object) -> Reader:
+async def _open(call: Call, origin: _Origin) -> Reader:
     """The source, held, if its conditions hold.
 
-    :raises NoSuchKey: :raises PreconditionFailed:"""
-    reader = await call.storage.open(origin.bucket, origin.key)
-    if reader is None:
-        raise NoSuchKey(Key=origin.key)
+    :raises NoSuchKey: :raises NoSuchVersion: :raises PreconditionFailed: :raises InvalidRequest: a delete marker."""
+    try:
+        reader = await open_version(call.storage, *origin)
+    except MethodNotAllowed:
+        raise InvalidRequest(
+            "The source of a copy request may not specifically refer to a delete marker by version id."
+        ) from None
     try:
         evaluate_copy_source(call.head, reader.info.etag, reader.info.modified, call.gateway.clock())
     except BaseException:

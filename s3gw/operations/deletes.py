@@ -6,16 +6,16 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
 from __future__ import annotations
 
 from s3gw.errors import InvalidRequest, NoSuchVersion, S3Error
+from s3gw.model import NULL, version_order
 from s3gw.operations.call import Call, Response, document
+from s3gw.operations.headers import bypasses_governance
 from s3gw.s3 import xml
 from s3gw.s3.conditions import WriteCondition
 from s3gw.s3.documents_in import Deletion, parse_delete
 from s3gw.s3.head import RequestHead
-from s3gw.store.interface import DeleteObject
+from s3gw.store.interface import Committed, DeleteObject
 
 MAX_DOCUMENT_BYTES = 2 * 1024 * 1024
-THE_ONE_VERSION = ("", "null")
-"""How a client may name the version of an object in a bucket without versioning."""
 
 
 async def delete_objects(call: Call) -> Response:
@@ -25,19 +25,17 @@ async def delete_objects(call: Call) -> Response:
     if not _has_digest(call.head):
         raise InvalidRequest("Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
     asked = parse_delete(await call.document(MAX_DOCUMENT_BYTES))
-    there = [deletion for deletion in asked.objects if deletion.version in THE_ONE_VERSION]
+    there = [deletion for deletion in asked.objects if _can_be(deletion.version)]
     failed: list[tuple[str, str, S3Error]] = [
-        (deletion.key, deletion.version, NoSuchVersion())
-        for deletion in asked.objects
-        if deletion.version not in THE_ONE_VERSION
+        (deletion.key, deletion.version, NoSuchVersion()) for deletion in asked.objects if not _can_be(deletion.version)
     ]
-    deleted: list[tuple[str, str]] = []
+    deleted: list[xml.Deleted] = []
     outcomes = await call.storage.commit_all([_mutation(call, deletion) for deletion in there])
     for deletion, outcome in zip(there, outcomes, strict=True):
         if isinstance(outcome, S3Error):
             failed.append((deletion.key, deletion.version, outcome))
         elif not asked.quiet:
-            deleted.append((deletion.key, deletion.version))
+            deleted.append(xml.Deleted(deletion.key, deletion.version, _marker(deletion, outcome)))
     return document(xml.delete_objects(deleted, failed))
 
 
@@ -48,6 +46,27 @@ def _has_digest(head: RequestHead) -> bool:
     )
 
 
+def _can_be(version: str) -> bool:
+    """Whether there may be such a version; none means that of the object."""
+    return version in ("", NULL) or version_order(version) is not None
+
+
+def _marker(deletion: Deletion, outcome: Committed) -> str:
+    """The id of the delete marker that was made or deleted, or nothing."""
+    if outcome.made is not None:
+        return outcome.made.version
+    return deletion.version if outcome.previous is not None and outcome.previous.marker else ""
+
+
 def _mutation(call: Call, deletion: Deletion) -> DeleteObject:
     condition = WriteCondition(if_match=deletion.etag, if_modified=deletion.modified, if_size=deletion.size)
-    return DeleteObject(call.bucket, deletion.key, condition, call.bucket_created)
+    return DeleteObject(
+        call.bucket,
+        deletion.key,
+        condition,
+        call.bucket_created,
+        deletion.version,
+        call.gateway.clock(),
+        call.caller.id,
+        bypasses_governance(call.head),
+    )

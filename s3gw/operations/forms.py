@@ -30,6 +30,7 @@ from s3gw.operations.headers import (
     user_metadata,
 )
 from s3gw.operations.intake import Intake, keep
+from s3gw.operations.versions import made_headers
 from s3gw.s3 import xml
 from s3gw.s3.checksums import DEFAULT_ALGORITHM, Digests, declared
 from s3gw.s3.conditions import write_condition
@@ -147,7 +148,8 @@ def _as_head(head: RequestHead, fields: Mapping[str, str]) -> RequestHead:
 def _answer(call: Call, fields: Mapping[str, str], key: str, info: ObjectInfo) -> Response:
     """What the form asks for: ``success_action_redirect`` if it is a URL, else ``success_action_status``, else 204."""
     etag = f'"{info.etag}"'
-    headers = [("ETag", etag), *checksum_headers(info.checksum), *describe_encryption(call, info.encryption)]
+    headers = [("ETag", etag), *checksum_headers(info.checksum), *made_headers(info)]
+    headers += describe_encryption(call, info.encryption)
     redirect = fields.get("success_action_redirect") or fields.get("redirect") or ""
     if _is_url(redirect):
         query = f"bucket={quote(call.bucket, safe='')}&key={quote(key, safe='')}&etag={quote(etag, safe='')}"

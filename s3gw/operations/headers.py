@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from s3gw.errors import InvalidArgument, InvalidRequest, InvalidStorageClass, MetadataTooLarge, NotImplemented
-from s3gw.model import ByteRange, Checksum, ObjectInfo
+from s3gw.model import NULL, ByteRange, Checksum, ObjectInfo, version_order
 from s3gw.operations.call import Call, Headers
 from s3gw.s3.dates import http_date
 from s3gw.s3.encryption import HEADERS as ENCRYPTION
@@ -38,7 +38,6 @@ _CONTROL = re.compile("[\0-\x08\n-\x1f\x7f]")
 REFUSED = {
     "x-amz-bucket-namespace": ("global",),
     "x-amz-bucket-object-lock-enabled": ("false",),
-    "x-amz-bypass-governance-retention": (),
     "x-amz-acl": ("private", "bucket-owner-full-control"),
     "x-amz-grant-full-control": (),
     "x-amz-grant-read": (),
@@ -137,16 +136,22 @@ VERSIONED = frozenset(
 """Operations that take a versionId."""
 
 
-def check_version(operation: str, version: str) -> None:
-    """Refuse a versionId but ``null``, the one version that an object has in a bucket without versioning.
-
-    :raises InvalidArgument:"""
+def check_version(operation: str, version: str) -> str:
+    """``version``, if an operation takes one and it can be the id of one. :raises InvalidArgument:"""
     if operation not in VERSIONED:
         raise InvalidArgument(
             "This operation does not accept a version-id.", ArgumentName="versionId", ArgumentValue=version
         )
-    if version != "null":
+    if not version:
+        raise InvalidArgument("Version id cannot be the empty string", ArgumentName="versionId", ArgumentValue=version)
+    if version != NULL and version_order(version) is None:
         raise InvalidArgument("Invalid version id specified", ArgumentName="versionId", ArgumentValue=version)
+    return version
+
+
+def bypasses_governance(head: RequestHead) -> bool:
+    """Whether the caller wants locks in governance mode overlooked."""
+    return head.headers.get("x-amz-bypass-governance-retention", "").lower() == "true"
 
 
 def hoist_headers(head: RequestHead) -> RequestHead:

@@ -18,6 +18,7 @@ from s3gw.errors import EntityTooLarge, MissingContentLength
 from s3gw.model import CHUNK_BYTES, Extent, ObjectInfo
 from s3gw.operations.call import Abandoned, Buffer, Call, Source
 from s3gw.operations.encryption import Fresh, encrypted, seal_checksum, seal_inline
+from s3gw.operations.versions import as_made
 from s3gw.s3.checksums import Declared, Digests
 from s3gw.s3.conditions import WriteCondition
 from s3gw.s3.payload import PayloadDecoder
@@ -254,5 +255,7 @@ async def keep(
         body = seal_inline(fresh.key, info, received.inline)
     else:
         shown, body = info, received.inline
-    await call.storage.commit(PutObject(call.bucket, key, info, body, received.staged, condition, call.bucket_created))
-    return shown
+    outcome = await call.storage.commit(
+        PutObject(call.bucket, key, info, body, received.staged, condition, call.bucket_created)
+    )
+    return as_made(shown, outcome)

@@ -5,7 +5,8 @@ Sources: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html 
 
 from __future__ import annotations
 
-from s3gw.model import ListPage
+from s3gw.errors import InvalidArgument
+from s3gw.model import NULL, ListPage, VersionPage, version_order
 from s3gw.operations.call import Call, Headers, Response, document
 from s3gw.s3 import xml
 from s3gw.s3.listing import (
@@ -14,7 +15,7 @@ from s3gw.s3.listing import (
     list_objects_v2_request,
     list_versions_request,
 )
-from s3gw.store.interface import ListQuery
+from s3gw.store.interface import ListQuery, VersionQuery
 
 
 async def list_buckets(call: Call) -> Response:
@@ -53,8 +54,27 @@ async def list_objects_v2(call: Call) -> Response:
 async def list_object_versions(call: Call) -> Response:
     """GET /bucket?versions"""
     request = list_versions_request(call.head.query)
-    page = await _page(call, ListQuery(request.prefix, request.delimiter, request.key_marker, request.max_keys))
+    after = await _order(call, request.key_marker, request.version_marker) if request.version_marker else None
+    page = VersionPage((), (), False)
+    if request.max_keys:
+        page = await call.storage.list_versions(
+            call.bucket, VersionQuery(request.prefix, request.delimiter, request.key_marker, after, request.max_keys)
+        )
     return document(xml.list_versions(call.bucket, request, page, call.gateway.owner_of), _region(call))
+
+
+async def _order(call: Call, key: str, version: str) -> int:
+    """The order of the version that a page begins behind.
+
+    :raises InvalidArgument: for what is no version id."""
+    order = version_order(version)
+    if order is not None:
+        return order
+    if version != NULL:
+        raise InvalidArgument("Invalid version id specified", ArgumentName="version-id-marker", ArgumentValue=version)
+    info = await call.storage.find_version(call.bucket, key, NULL)
+    # Of before versioning, most likely: then it is the oldest.
+    return 0 if info is None else info.order
 
 
 async def _page(call: Call, query: ListQuery) -> ListPage:

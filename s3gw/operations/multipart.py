@@ -38,6 +38,7 @@ from s3gw.operations.encryption import (
 )
 from s3gw.operations.headers import checksum_headers, request_tags, stored_headers, user_metadata
 from s3gw.operations.intake import Intake, receive, refuse_size
+from s3gw.operations.versions import as_made, made_headers
 from s3gw.s3 import xml
 from s3gw.s3.checksums import (
     ALGORITHMS,
@@ -176,12 +177,12 @@ async def complete_multipart_upload(call: Call) -> Response:
             info = _as_stored(shown, key, parts)
         await _refuse_overtaken(call, upload, condition)
         try:
-            await call.storage.commit(
+            outcome = await call.storage.commit(
                 CompleteUpload(call.bucket, call.key, upload.upload, info, tuple(parts), condition, call.bucket_created)
             )
         except ConditionalRequestConflict:
             continue
-        return _completed(call, shown)
+        return _completed(call, as_made(shown, outcome))
     raise InternalError("The parts of the upload are being replaced faster than it can be completed.")
 
 
@@ -345,9 +346,8 @@ def _made_of(info: ObjectInfo, wanted: Sequence[CompletedPart]) -> bool:
 def _completed(call: Call, info: ObjectInfo) -> Response:
     scheme = "https" if call.head.secure else "http"
     location = f"{scheme}://{call.head.headers.get('host', '')}{call.head.raw_path}"
-    return document(
-        xml.complete_upload(location, call.bucket, call.key, info), describe_encryption(call, info.encryption)
-    )
+    headers = [*describe_encryption(call, info.encryption), *made_headers(info)]
+    return document(xml.complete_upload(location, call.bucket, call.key, info), headers)
 
 
 async def abort_multipart_upload(call: Call) -> Response:

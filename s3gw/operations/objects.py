@@ -11,7 +11,6 @@ from s3gw.errors import (
     InvalidArgument,
     InvalidPart,
     InvalidRequest,
-    NoSuchKey,
 )
 from s3gw.model import ByteRange, Checksum, ObjectInfo
 from s3gw.operations.call import Buffer, Call, Headers, KeptHeaders, Known, Reader, Response
@@ -24,6 +23,7 @@ from s3gw.operations.encryption import (
     unlock,
 )
 from s3gw.operations.headers import (
+    bypasses_governance,
     checksum_headers,
     object_headers,
     overrides,
@@ -33,6 +33,7 @@ from s3gw.operations.headers import (
 )
 from s3gw.operations.intake import Intake, keep, refuse_size
 from s3gw.operations.multipart import part_number
+from s3gw.operations.versions import find_object, made_headers, marker_headers, open_version, version_headers
 from s3gw.s3.checksums import DEFAULT_ALGORITHM, Digests, declared
 from s3gw.s3.conditions import UNCONDITIONAL, Outcome, WriteCondition, delete_condition, evaluate, write_condition
 from s3gw.s3.dates import http_date
@@ -66,7 +67,7 @@ async def put_object(call: Call) -> Response:
     await _refuse_early(call, condition)
     intake = Intake(decoder, Digests(checks.names), call.gateway.max_object_bytes)
     info = await keep(call, call.key, draft, intake, checks, condition, fresh=fresh)
-    headers = [("ETag", f'"{info.etag}"'), *checksum_headers(info.checksum)]
+    headers = [("ETag", f'"{info.etag}"'), *checksum_headers(info.checksum), *made_headers(info)]
     if fresh is not None:
         headers += describe_encryption(call, fresh.stored)
     return Response(200, headers)
@@ -80,14 +81,14 @@ async def _refuse_early(call: Call, condition: WriteCondition) -> None:
 
 async def get_object(call: Call) -> Response:
     """GET /bucket/key"""
-    known = call.storage.known(call.bucket, call.key)
+    known = call.storage.known(call.bucket, call.key) if not call.version else None
     body = None if known is None else call.storage.hot_body(known.info)
     if known is not None and body is not None:
         return _answer_hot(call, known, body)
+    bucket = call.bucket_info
+    assert bucket is not None
     for _ in range(LOOKS):
-        reader = await call.storage.open(call.bucket, call.key)
-        if reader is None:
-            raise NoSuchKey(Key=call.key)
+        reader = await open_version(call.storage, bucket, call.key, call.version)
         try:
             return await _answer_get(call, reader)
         except StaleBody:
@@ -149,12 +150,10 @@ async def _answer_get(call: Call, reader: Reader) -> Response:
 
 async def head_object(call: Call) -> Response:
     """HEAD /bucket/key"""
-    known = call.storage.known(call.bucket, call.key)
+    known = call.storage.known(call.bucket, call.key) if not call.version else None
     if known is not None and call.head.ordinary and known.info.encryption is None:
         return Response(200, _kept_headers(call, known))
-    info = await call.storage.find(call.bucket, call.key)
-    if info is None:
-        raise NoSuchKey(Key=call.key)
+    info = await find_object(call)
     key = None
     if info.encryption is not None or call.encryption is not NOTHING:
         check_reader(call, info)
@@ -207,6 +206,7 @@ def describe(call: Call, info: ObjectInfo, span: ByteRange | None, key: DataKey 
     :param key: of an encrypted object, when its checksums are asked for.
     :raises InvalidArgument: for an unknown value of x-amz-checksum-mode."""
     headers = object_headers(info, overrides(call), span)
+    headers += version_headers(call.bucket_info, info)
     if info.encryption is not None:
         headers += describe_encryption(call, info.encryption)
     of_part = "partNumber" in call.head.query
@@ -246,5 +246,22 @@ async def get_object_torrent(call: Call) -> Response:
 
 async def delete_object(call: Call) -> Response:
     """DELETE /bucket/key"""
-    await call.storage.commit(DeleteObject(call.bucket, call.key, delete_condition(call.head), call.bucket_created))
-    return Response(204)
+    outcome = await call.storage.commit(
+        DeleteObject(
+            call.bucket,
+            call.key,
+            delete_condition(call.head),
+            call.bucket_created,
+            call.version,
+            call.gateway.clock(),
+            call.caller.id,
+            bypasses_governance(call.head),
+        )
+    )
+    if outcome.made is not None:
+        return Response(204, list(marker_headers(outcome.made).items()))
+    if not call.version:
+        return Response(204)
+    was_marker = outcome.previous is not None and outcome.previous.marker
+    marker: Headers = [("x-amz-delete-marker", "true")] if was_marker else []
+    return Response(204, [*marker, ("x-amz-version-id", call.version)])

@@ -5,10 +5,11 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.htm
 
 from __future__ import annotations
 
-from s3gw.errors import NoSuchKey, NoSuchTagSet
-from s3gw.operations.call import Call, Response, document
+from s3gw.errors import NoSuchTagSet
+from s3gw.operations.call import Call, Headers, Response, document
+from s3gw.operations.versions import find_object, version_headers
 from s3gw.s3 import xml
-from s3gw.s3.tags import MAX_BUCKET_TAGS, parse_tagging
+from s3gw.s3.tags import MAX_BUCKET_TAGS, Tags, parse_tagging
 from s3gw.store.interface import ConfigureBucket, TagObject
 
 DOCUMENT = "tagging"
@@ -18,22 +19,24 @@ DOCUMENT = "tagging"
 async def put_object_tagging(call: Call) -> Response:
     """PUT /bucket/key?tagging"""
     tags = parse_tagging(await call.document())
-    await call.storage.commit(TagObject(call.bucket, call.key, tags, call.bucket_created))
-    return Response(200)
+    return Response(200, await _tag(call, tags))
 
 
 async def get_object_tagging(call: Call) -> Response:
     """GET /bucket/key?tagging"""
-    info = await call.storage.find(call.bucket, call.key)
-    if info is None:
-        raise NoSuchKey(Key=call.key)
-    return document(xml.tagging(info.tags))
+    info = await find_object(call)
+    return document(xml.tagging(info.tags), version_headers(call.bucket_info, info))
 
 
 async def delete_object_tagging(call: Call) -> Response:
     """DELETE /bucket/key?tagging"""
-    await call.storage.commit(TagObject(call.bucket, call.key, (), call.bucket_created))
-    return Response(204)
+    return Response(204, await _tag(call, ()))
+
+
+async def _tag(call: Call, tags: Tags) -> Headers:
+    """Set the tags of the object; the headers of the answer."""
+    outcome = await call.storage.commit(TagObject(call.bucket, call.key, tags, call.bucket_created, call.version))
+    return [] if outcome.previous is None else version_headers(call.bucket_info, outcome.previous)
 
 
 async def put_bucket_tagging(call: Call) -> Response:

@@ -12,12 +12,21 @@ from itertools import pairwise
 
 import msgspec
 
-from s3gw.errors import InvalidPartOrder, InvalidRequest, MalformedXML, NotImplemented, UserKeyMustBeSpecified
+from s3gw.errors import (
+    IllegalVersioningConfigurationException,
+    InvalidPartOrder,
+    InvalidRequest,
+    MalformedXML,
+    NotImplemented,
+    UserKeyMustBeSpecified,
+)
+from s3gw.model import ENABLED, SUSPENDED
 from s3gw.s3.conditions import unquote_etag
 from s3gw.s3.dates import parse_date
 from s3gw.s3.markup import Node, read
 from s3gw.s3.tags import MAX_BUCKET_TAGS, Tags, read_tags
 
+DISABLED = "Disabled"
 MAX_DELETES = 1000
 MAX_PARTS = 10_000
 
@@ -82,6 +91,25 @@ def parse_create_bucket(body: bytes) -> NewBucket:
     for node in root.all("Tags"):
         tags += read_tags(node, MAX_BUCKET_TAGS)
     return NewBucket((root.get("LocationConstraint") or "").strip(), tags)
+
+
+def parse_versioning(body: bytes) -> str:
+    """The status in a VersioningConfiguration: ``Enabled`` or ``Suspended``.
+
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketVersioning.html
+
+    :raises MalformedXML: :raises IllegalVersioningConfigurationException: without a status.
+    :raises NotImplemented: for MFA Delete.
+    """
+    root = read(body, "VersioningConfiguration")
+    if (root.get("MfaDelete") or DISABLED).strip() != DISABLED:
+        raise NotImplemented("MFA Delete is not implemented", Element="MfaDelete")
+    status = root.get("Status")
+    if status is None:
+        raise IllegalVersioningConfigurationException()
+    if status.strip() not in (ENABLED, SUSPENDED):
+        raise MalformedXML()
+    return status.strip()
 
 
 def parse_delete(body: bytes) -> Deletions:

@@ -11,9 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 from s3gw.errors import S3Error
 from s3gw.model import (
+    NULL,
     BucketInfo,
     Checksum,
     ListPage,
@@ -24,6 +26,8 @@ from s3gw.model import (
     PartSummary,
     UploadInfo,
     UploadPage,
+    VersionEntry,
+    VersionPage,
 )
 from s3gw.s3.cors import CORSRule
 from s3gw.s3.dates import iso8601
@@ -129,8 +133,8 @@ def list_objects_v2(bucket: str, request: ListObjectsV2Request, page: ListPage, 
     )
 
 
-def list_versions(bucket: str, request: ListVersionsRequest, page: ListPage, owner_of: OwnerOf) -> bytes:
-    """ListVersionsResult of a bucket without versioning: each object is its one version, ``null``."""
+def list_versions(bucket: str, request: ListVersionsRequest, page: VersionPage, owner_of: OwnerOf) -> bytes:
+    """ListVersionsResult: versions and delete markers, in the order of the page."""
     encode = _encoder(request.encoding)
     return document(
         "ListVersionsResult",
@@ -139,18 +143,12 @@ def list_versions(bucket: str, request: ListVersionsRequest, page: ListPage, own
         element("KeyMarker", encode(request.key_marker)),
         element("VersionIdMarker", request.version_marker),
         optional("NextKeyMarker", encode(page.last) if page.truncated else ""),
-        optional("NextVersionIdMarker", "null" if page.truncated else ""),
+        optional("NextVersionIdMarker", _version_marker(page.last_order) if page.truncated else ""),
         element("MaxKeys", request.max_keys),
         optional("Delimiter", encode(request.delimiter)),
         optional("EncodingType", request.encoding),
         element("IsTruncated", _boolean(page.truncated)),
-        *(
-            entry.replace("<Contents>", "<Version>", 1)
-            .replace("<LastModified>", "<VersionId>null</VersionId><IsLatest>true</IsLatest><LastModified>", 1)
-            .removesuffix("</Contents>")
-            + "</Version>"
-            for entry in _contents(page.entries, request.encoding, owner_of)
-        ),
+        *(_version(entry, encode, owner_of) for entry in page.entries),
         *_common_prefixes(page.prefixes, encode),
     )
 
@@ -232,13 +230,28 @@ def copy_part(part: PartInfo, algorithm: str = "") -> bytes:
     )
 
 
-def delete_objects(deleted: Iterable[tuple[str, str]], failed: Iterable[tuple[str, str, S3Error]] = ()) -> bytes:
-    """DeleteResult: keys that are gone (none of them in quiet mode), and keys with the reason why they are not.
+class Deleted(NamedTuple):
+    """A key that DeleteObjects deleted.
 
-    Each comes with the version that the client named, which may be empty."""
+    :ivar version: that the client named, or empty. :ivar marker: the delete marker that was made or deleted, or empty.
+    """
+
+    key: str
+    version: str = ""
+    marker: str = ""
+
+
+def delete_objects(deleted: Iterable[Deleted], failed: Iterable[tuple[str, str, S3Error]] = ()) -> bytes:
+    """DeleteResult: keys that are gone (none of them in quiet mode), and keys, with the version that the client named,
+    and the reason why they are not."""
     return document(
         "DeleteResult",
-        *(f"<Deleted>{element('Key', key)}{optional('VersionId', version)}</Deleted>" for key, version in deleted),
+        *(
+            f"<Deleted>{element('Key', it.key)}{optional('VersionId', it.version)}"
+            f"{'<DeleteMarker>true</DeleteMarker>' if it.marker else ''}"
+            f"{optional('DeleteMarkerVersionId', it.marker)}</Deleted>"
+            for it in deleted
+        ),
         *(
             f"<Error>{element('Key', key)}{optional('VersionId', version)}{element('Code', why.code)}"
             f"{element('Message', why.message)}</Error>"
@@ -366,6 +379,30 @@ def _contents(entries: Sequence[tuple[str, ObjectInfo]], encoding: str, owner_of
             f"<ETag>&quot;{info.etag}&quot;</ETag>{algorithm}<Size>{info.size}{tail}"
         )
     return contents
+
+
+def _version_marker(order: int | None) -> str:
+    """The version that the next page begins behind: its place, since a null version can be gone when that is asked
+    for, and come back in another. Behind all versions of a common prefix it is none."""
+    return "" if order is None else f"{order:016x}" if order else NULL
+
+
+def _version(entry: VersionEntry, encode: Encode, owner_of: OwnerOf) -> str:
+    info = entry.info
+    common = (
+        element("Key", encode(entry.key))
+        + element("VersionId", info.version)
+        + element("IsLatest", _boolean(entry.latest))
+        + element("LastModified", iso8601(info.modified))
+    )
+    owner = _owner("Owner", owner_of(info.owner))
+    if info.marker:
+        return f"<DeleteMarker>{common}{owner}</DeleteMarker>"
+    algorithm = "" if info.checksum is None else _algorithm(info.checksum.algorithm, info.checksum.type)
+    return (
+        f"<Version>{common}{_etag(info.etag)}{algorithm}{element('Size', info.size)}{owner}"
+        "<StorageClass>STANDARD</StorageClass></Version>"
+    )
 
 
 def _algorithm(algorithm: str, kind: str) -> str:

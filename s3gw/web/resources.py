@@ -130,8 +130,9 @@ class S3Resource(Resource):
             request.user = caller.name if verified is not None else ""
             head = head if ordinary else hoist_headers(head)
         speaks_of_encryption = not ordinary and refuse_unsupported(head)
+        version = ""
         if operation.versioned and self.key:
-            check_version(operation.name, head.query.get("versionId") or "")
+            version = check_version(operation.name, head.query.get("versionId") or "")
         operate = OPERATIONS.get(operation.name)
         if operate is None:
             raise NotImplemented(f"The operation {operation.name} is not implemented.", Operation=operation.name)
@@ -141,6 +142,7 @@ class S3Resource(Resource):
             bucket_info = storage.known_bucket(self.bucket) or await storage.find_bucket(self.bucket)
             admit(self.bucket, bucket_info, caller, head.headers.get("x-amz-expected-bucket-owner"))
         call = Call(gateway, head, request.body, caller, verified, self.bucket, self.key, bucket_info, request.has_gone)
+        call.version = version
         if speaks_of_encryption:
             call.encryption = asked(call, operation.name, head)
         response = await operate(call)

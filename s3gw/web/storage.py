@@ -362,7 +362,11 @@ class LaneStorage:
 
     def _happened(self, mutation: Mutation, outcome: Committed) -> None:
         if isinstance(mutation, (CreateBucket, DeleteBucket, ConfigureBucket, SetVersioning)):
-            self._buckets.pop(_name(mutation)[0], None)
+            bucket, _ = _name(mutation)
+            self._buckets.pop(bucket, None)
+            # What is kept of answers says what the configuration was.
+            for name in [name for name in self._known if name[0] == bucket]:
+                del self._known[name]
         elif isinstance(mutation, _REPLACING) and outcome.previous is not None:
             self.cache.drop(outcome.previous.inline)
         if outcome.retired:

@@ -56,6 +56,7 @@ UNDERSTOOD = {
     *("x-amz-copy-source-if-modified-since", "x-amz-copy-source-if-unmodified-since"),
     *("x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"),
     *("x-amz-if-match-last-modified-time", "x-amz-if-match-size"),
+    "x-amz-bypass-governance-retention",
     *("x-amz-object-attributes", "x-amz-max-parts", "x-amz-part-number-marker"),
 }
 """Headers that an operation acts upon."""
@@ -82,6 +83,8 @@ def least(shape: Shape | None, name: str = "") -> Any:
     given = {"Bucket": "bucket", "Key": "key", "CopySource": "bucket/key", "UploadId": "none", "PartNumber": 1}
     if name in given:
         return given[name]
+    if name == "MFADelete":
+        return "Disabled"
     if isinstance(shape, StructureShape):
         names = shape.required_members or list(shape.members)[:1]
         return {member: least(shape.members[member], member) for member in names}

@@ -309,7 +309,7 @@ class ResultTests(SynchronousTestCase):
     @given(st.lists(LEGAL), st.lists(LEGAL))
     def test_deletions(self, gone: list[str], kept: list[str]) -> None:
         """Every key is accounted for."""
-        body = xml.delete_objects([(key, "") for key in gone], [(key, "null", NoSuchKey()) for key in kept])
+        body = xml.delete_objects([xml.Deleted(key) for key in gone], [(key, "null", NoSuchKey()) for key in kept])
         answer = parsed("DeleteObjects", body)
         self.assertEqual([{"Key": key} for key in gone], answer.get("Deleted", []))
         why = {"VersionId": "null", "Code": "NoSuchKey", "Message": "The specified key does not exist."}

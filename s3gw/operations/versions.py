@@ -1,0 +1,92 @@
+"""Which version of an object a request is about, and what an answer says when there is none.
+
+====================================  =====================================================================
+the request names                     answer
+====================================  =====================================================================
+no version, the newest is a marker    404 NoSuchKey, with ``x-amz-delete-marker`` and the id of the marker
+a delete marker                       405 MethodNotAllowed: it can be deleted, and nothing else
+a version that there is not           404 NoSuchVersion
+====================================  =====================================================================
+
+Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeleteMarker.html
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from s3gw.errors import MethodNotAllowed, NoSuchKey, NoSuchVersion, S3Error
+from s3gw.model import BucketInfo, ObjectInfo
+from s3gw.operations.call import Call, Headers, Reader, Storage
+from s3gw.s3.dates import http_date
+from s3gw.store.interface import Committed
+
+
+async def find_object(call: Call) -> ObjectInfo:
+    """The object that a request is about.
+
+    :raises NoSuchKey: :raises NoSuchVersion: :raises MethodNotAllowed:"""
+    assert call.bucket_info is not None
+    return await find_version(call.storage, call.bucket_info, call.key, call.version)
+
+
+async def find_version(storage: Storage, bucket: BucketInfo, key: str, version: str) -> ObjectInfo:
+    """An object, or that version of it. :raises: as `find_object`"""
+    if version:
+        return _usable(key, version, await storage.find_version(bucket.name, key, version))
+    info = await storage.find(bucket.name, key)
+    if info is None:
+        raise await missing(storage, bucket, key)
+    return info
+
+
+async def open_version(storage: Storage, bucket: BucketInfo, key: str, version: str) -> Reader:
+    """An object, or that version of it, held. :raises: as `find_object`"""
+    reader = await (storage.open_version(bucket.name, key, version) if version else storage.open(bucket.name, key))
+    if reader is None:
+        raise NoSuchVersion(Key=key, VersionId=version) if version else await missing(storage, bucket, key)
+    try:
+        _usable(key, version, reader.info)
+    except BaseException:
+        reader.close()
+        raise
+    return reader
+
+
+def _usable(key: str, version: str, info: ObjectInfo | None) -> ObjectInfo:
+    if info is None:
+        raise NoSuchVersion(Key=key, VersionId=version)
+    if info.marker:
+        headers = {"Allow": "DELETE", "Last-Modified": http_date(info.modified), **marker_headers(info)}
+        raise MethodNotAllowed(headers=headers, Method="GET", ResourceType="DeleteMarker")
+    return info
+
+
+async def missing(storage: Storage, bucket: BucketInfo, key: str) -> S3Error:
+    """Why there is no object under a key. Only in a bucket with versioning is there more to be said."""
+    if bucket.versioning:
+        newest = await storage.find_version(bucket.name, key, "")
+        if newest is not None and newest.marker:
+            return NoSuchKey(headers=marker_headers(newest), Key=key)
+    return NoSuchKey(Key=key)
+
+
+def marker_headers(marker: ObjectInfo) -> dict[str, str]:
+    """What an answer about a delete marker says."""
+    return {"x-amz-delete-marker": "true", "x-amz-version-id": marker.version}
+
+
+def version_headers(bucket: BucketInfo | None, info: ObjectInfo, name: str = "x-amz-version-id") -> Headers:
+    """The id of a version that was found in this bucket, if it ever had versioning."""
+    return [(name, info.version)] if bucket is not None and bucket.versioning else []
+
+
+def as_made(shown: ObjectInfo, outcome: Committed) -> ObjectInfo:
+    """What is shown of an object, with the version that it became."""
+    made = outcome.made
+    return shown if made is None else replace(shown, order=made.order, null=made.null)
+
+
+def made_headers(info: ObjectInfo) -> Headers:
+    """The id of a version that was just made; what has no order was not made as one."""
+    return [("x-amz-version-id", info.version)] if info.order else []
