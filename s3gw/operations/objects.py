@@ -11,6 +11,7 @@ from s3gw.errors import (
     InvalidArgument,
     InvalidPart,
     InvalidRequest,
+    NoSuchKey,
 )
 from s3gw.model import ByteRange, Checksum, ObjectInfo
 from s3gw.operations.call import Buffer, Call, Headers, KeptHeaders, Known, Reader, Response
