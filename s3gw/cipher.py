@@ -10,6 +10,7 @@ verifier            32 further bytes of that HKDF, for a customer key
 body key            HKDF(data key, id of the blob or inline body): one for each of them
 sealed chunk        AES-256-GCM of the chunk with the body key, then the tag (16 bytes). Nonce: the chunk's number, 12
                     bytes; associated data: id and number (4 bytes); an inline body is chunk 0 of its id
+ETag                16 bytes of HKDF(data key, MD5), for an object under a customer key
 sealed note         salt (16 random bytes), then AES-256-GCM of a checksum with HKDF(data key, salt), nonce 0
 ==================  =================================================================================================
 
@@ -125,6 +126,11 @@ class DataKey(Secret):
     def body(self, id: bytes) -> BodyCipher:
         """What seals and opens the blob or inline body with this id."""
         return BodyCipher(id, AESGCM(self.derive(KEY_BYTES, None, b"body " + id)))
+
+    def etag(self, md5: str) -> str:
+        """What stands for the MD5 of some bytes of the object, and is as long: the same for the same bytes under the
+        same data key."""
+        return self.derive(16, None, b"etag " + md5.encode()).hex()
 
     def seal_note(self, note: bytes) -> bytes:
         """A few bytes about the object, sealed."""

@@ -19,6 +19,7 @@ from s3gw.private_file import read_private
 from s3gw.settings import ConfigurationError, Settings
 
 _ID = re.compile("[A-Za-z0-9._-]{1,64}")
+_ID_IS = "an id has 1 to 64 letters, digits, '.', '_' or '-'"
 
 
 class MasterKeyRing:
@@ -62,9 +63,7 @@ def parse_master_keys(text: str, source: str) -> list[MasterKey]:
         if not words or words[0].startswith("#"):
             continue
         if len(words) != 2 or _ID.fullmatch(words[0]) is None:
-            raise ConfigurationError(
-                f"{source}: line {number} is not ID KEY (an id has 1 to 64 letters, digits, '.', '_' or '-')"
-            )
+            raise ConfigurationError(f"{source}: line {number} is not ID KEY ({_ID_IS})")
         if words[0] in keys:
             raise ConfigurationError(f"{source}: line {number}: the id {words[0]} is there twice")
         try:
@@ -83,6 +82,8 @@ def add_master_key(path: Path, id: str) -> None:
 
     :raises ConfigurationError: there is a file, and it cannot be used; or the id is taken, or is none.
     :raises OSError:"""
+    if _ID.fullmatch(id) is None:
+        raise ConfigurationError(f"{id!r} is no id: {_ID_IS}")
     text = read_private(path, "SSE key file") if path.exists() else ""
     if text.strip():
         parse_master_keys(text, f"SSE key file {path}")

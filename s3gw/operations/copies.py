@@ -61,12 +61,13 @@ from s3gw.operations.encryption import (
     seal_checksum,
     seal_inline,
     seal_value,
+    stored_etag,
     unlock,
     unlock_upload,
 )
 from s3gw.operations.headers import request_tags, stored_headers, user_metadata
 from s3gw.operations.intake import pour
-from s3gw.operations.multipart import checksum_of, find_upload, part_etag, part_number
+from s3gw.operations.multipart import checksum_of, find_upload, part_number
 from s3gw.operations.versions import made_headers, open_version, version_headers
 from s3gw.s3 import xml
 from s3gw.s3.checksums import FULL_OBJECT, Digests, upload_checksum
@@ -273,7 +274,7 @@ async def _rewrite_part(
     digests = Digests({"MD5", algorithm})
     source = reader.source(span.start, span.length, opener(key))
     received = await pour(call, source, span.length, digests, upload_key, inline=False)
-    seals = _Seals(part_etag(upload, digests.hex("MD5")), digests.base64(algorithm))
+    seals = _Seals(stored_etag(upload.encryption, upload_key, digests.hex("MD5")), digests.base64(algorithm))
     return seals, received.extents, received.staged
 
 

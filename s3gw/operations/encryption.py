@@ -9,7 +9,6 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketEncryption.html
 
 from __future__ import annotations
 
-import secrets
 from base64 import b64decode, b64encode
 from hmac import compare_digest
 from typing import NamedTuple
@@ -198,8 +197,7 @@ def describe_encryption(call: Call, stored: Encryption | None) -> Headers:
 
 def encrypted(info: ObjectInfo, fresh: Fresh) -> ObjectInfo:
     """The object as one that is encrypted so; its ETag tells nothing of its bytes if its key is a customer's."""
-    etag = opaque_etag(info.etag) if fresh.stored.kind == CUSTOMER else info.etag
-    return replace(info, etag=etag, encryption=fresh.stored)
+    return replace(info, etag=stored_etag(fresh.stored, fresh.key, info.etag), encryption=fresh.stored)
 
 
 def seal_inline(key: DataKey, info: ObjectInfo, body: Buffer) -> bytes:
@@ -217,9 +215,12 @@ def may_share(call: Call, source: ObjectInfo) -> bool:
     return customer is not None and copy_source is not None and compare_digest(customer.key, copy_source.key)
 
 
-def opaque_etag(etag: str) -> str:
-    """An ETag for an SSE-C object in place of ``etag``, which is made of its bytes: one that tells nothing of them."""
-    return secrets.token_hex(16) + etag[32:]
+def stored_etag(stored: Encryption | None, key: DataKey | None, etag: str) -> str:
+    """The ETag in place of ``etag``, an MD5 with or without a number of parts: under a customer key one that tells
+    nothing of the bytes to who has not got the key."""
+    if stored is None or stored.kind != CUSTOMER or key is None:
+        return etag
+    return key.etag(etag[:32]) + etag[32:]
 
 
 def seal_value(key: DataKey | None, value: str) -> str:

@@ -28,11 +28,11 @@ from s3gw.operations.call import Call, Response, document
 from s3gw.operations.encryption import (
     describe_encryption,
     for_writing,
-    opaque_etag,
     open_checksum,
     open_value,
     seal_checksum,
     seal_value,
+    stored_etag,
     unlock,
     unlock_upload,
 )
@@ -135,18 +135,13 @@ async def upload_part(call: Call) -> Response:
         number=number,
         size=received.size,
         modified=call.gateway.clock(),
-        etag=part_etag(upload, digests.hex("MD5")),
+        etag=stored_etag(upload.encryption, key, digests.hex("MD5")),
         extents=received.extents,
         checksum=seal_value(key, digests.base64(algorithm)),
     )
     await call.storage.commit(PutPart(call.bucket, call.key, upload.upload, part, received.staged))
     headers = [("ETag", f'"{part.etag}"'), *checksum_headers(checksum)[:1]]
     return Response(200, headers + describe_encryption(call, upload.encryption))
-
-
-def part_etag(upload: UploadInfo, md5: str) -> str:
-    """The ETag of a part: the MD5 of its bytes, unless they are under a customer's key."""
-    return opaque_etag(md5) if upload.encryption is not None and upload.encryption.kind == CUSTOMER else md5
 
 
 def checksum_of(upload: UploadInfo) -> tuple[str, str]:

@@ -6,6 +6,7 @@ import random
 import threading
 import time
 
+from s3gw.masterkeys import add_master_key
 from s3gw.store.rocks import RocksStore
 from tests.bounded import join_all
 from tests.live.case import MIB, LiveCase
@@ -17,7 +18,12 @@ from tests.torture import RUNS, SEED
 ROUNDS = 16 * RUNS
 """Every fourth has a second kill."""
 WRITERS = 4
-BUCKET = "crash"
+BUCKETS = ("crash", "crash-sealed")
+"""Plain, and encrypted by default."""
+ENCRYPTED = (
+    b"<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm>"
+    b"</ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>"
+)
 
 
 class CrashTests(LiveCase):
@@ -25,7 +31,9 @@ class CrashTests(LiveCase):
 
     def make_server(self) -> LiveServer:
         """One that may die; it syncs before it answers, as by default."""
-        return self.own_server(args=("--access_log=off",))
+        keys = self.directory() / "keys"
+        add_master_key(keys, "only")
+        return self.own_server(args=("--access_log=off", f"--sse_key_file={keys}"))
 
     def load(self, writers: list[Writer], seconds: float) -> None:
         """Let them work, and kill the server in the middle of it. :raises Wrong: one of them was lied to."""
@@ -58,7 +66,7 @@ class CrashTests(LiveCase):
         """What was acknowledged is there, byte by byte; what was not is wholly there or not at all; uploads go on; and
         in the end everything can be deleted."""
         chance = random.Random(SEED)
-        writers = [Writer(self.server, BUCKET, n, chance.getrandbits(32)) for n in range(WRITERS)]
+        writers = [Writer(self.server, BUCKETS[n % 2], n, chance.getrandbits(32)) for n in range(WRITERS)]
         for number in range(ROUNDS):
             if number % 4 == 3:  # killed once more, while it gets up
                 self.server.launch()
@@ -69,7 +77,9 @@ class CrashTests(LiveCase):
             self.server.start()
             if number == 0:
                 with Wire(self.server) as wire:
-                    self.assertEqual(wire.ask("PUT", f"/{BUCKET}").status, 200)
+                    for bucket in BUCKETS:
+                        self.assertEqual(wire.ask("PUT", f"/{bucket}").status, 200)
+                    self.assertEqual(wire.ask("PUT", f"/{BUCKETS[1]}?encryption", body=ENCRYPTED).status, 200)
             for writer in writers:
                 writer.verify()
             self.load(writers, chance.uniform(0.1, 0.7))
@@ -81,7 +91,8 @@ class CrashTests(LiveCase):
             writer.verify()
             writer.clear()
         with Wire(self.server) as wire:
-            self.assertEqual(wire.ask("DELETE", f"/{BUCKET}").status, 204)
+            for bucket in BUCKETS:
+                self.assertEqual(wire.ask("DELETE", f"/{bucket}").status, 204)
         self.server.stop()
         self.assertNotIn("Traceback", self.server.log())
         self.assertConsistent()
