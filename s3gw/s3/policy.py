@@ -50,10 +50,10 @@ class Condition(msgspec.Struct, frozen=True):
     spelt: str
 
     def holds(self, fields: Mapping[str, str]) -> bool:
-        """Whether a form with ``fields``, by lower-case name, meets it."""
+        """Whether a form with ``fields``, by lower-case name, meets it: where any value will do, none does too."""
         actual = fields.get(self.field)
         if actual is None:
-            return False
+            return self.operator == "starts-with" and not self.value
         if self.operator == "eq":
             return actual == self.value
         if self.field in _LISTS:
