@@ -10,7 +10,19 @@ import contextlib
 import sys
 
 from bench import report
-from bench.__main__ import chosen, leave_in_order, measured, options, rounds, say, signer
+from bench.__main__ import (
+    asked_levels,
+    chosen,
+    fill,
+    leave_in_order,
+    measured,
+    options,
+    rounds,
+    say,
+    signer,
+    wants_wrk,
+    wires,
+)
 from bench.measure import Clients, WentWrong
 from bench.servers import CannotStart, Target
 
@@ -26,9 +38,12 @@ def main(arguments: list[str]) -> int:
     try:
         work = chosen(given)
         with contextlib.ExitStack() as stack:
-            clients = stack.enter_context(Clients(given.clients, given.client == "wrk"))
+            clients = stack.enter_context(Clients(given.clients, wants_wrk(given)))
             peer = Target.at("peer", given.peer, given.peer_pid, signer(given))
-            kept = rounds(given, clients, [measured(given, stack), peer], work)
+            ready = wires([measured(given, stack), peer])
+            for wire in ready.values():
+                fill(clients, wire, work)
+            kept = rounds(given, clients, ready, work, asked_levels(given))
     except (WentWrong, CannotStart, OSError) as why:
         say(f"bench.compare: {why}")
         return 1

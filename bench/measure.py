@@ -105,14 +105,18 @@ def measure(
         limit = None
     requests = workload.requests(wire, serial)
     plan = Plan(target.host, target.port, target.tls, requests, concurrency, limit)
+    failures: list[str] = []
     if workload.static and workload.name != "get-huge":
-        clients.run(replace(plan, seconds=min(seconds, WARM_UP_S)))
+        failures = clients.run(replace(plan, seconds=min(seconds, WARM_UP_S))).failures
     before = target.cpu_seconds()
-    if clients.wrk and workload.static:
-        return _wrk(plan, target, before)
-    outcome = clients.run(plan)
-    cpu = target.cpu_seconds() - before
-    return _figures(outcome, cpu), outcome.failures
+    if clients.wrk and workload.by_wrk:
+        figures = _wrk(plan, target, before)
+    else:
+        outcome = clients.run(plan)
+        figures = _figures(outcome, target.cpu_seconds() - before)
+        failures += outcome.failures
+    figures["errors"] = max(figures["errors"], float(len(failures)))
+    return figures, failures
 
 
 def _figures(outcome: Outcome, cpu: float) -> Figures:
@@ -132,7 +136,7 @@ def _figures(outcome: Outcome, cpu: float) -> Figures:
     }
 
 
-def _wrk(plan: Plan, target: Target, cpu_before: float) -> tuple[Figures, list[str]]:
+def _wrk(plan: Plan, target: Target, cpu_before: float) -> Figures:
     """The same with wrk as the client: faster, but it checks nothing except the status."""
     literals = ",".join('"' + "".join(f"\\{byte:03d}" for byte in request.head) + '"' for request in plan.requests)
     with tempfile.TemporaryDirectory(prefix="wrk-") as directory:
@@ -161,4 +165,4 @@ def _wrk(plan: Plan, target: Target, cpu_before: float) -> tuple[Figures, list[s
         "gb_cpu_s": said["bytes"] / 1e9 / cpu if cpu else 0.0,
         "client": 0.0,
         "errors": float(refused + said["broken"]),
-    }, []
+    }

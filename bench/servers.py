@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -89,13 +89,21 @@ def cpu_seconds(pid: int) -> float:
 
 
 @contextlib.contextmanager
-def gateway(*, sigv4: bool, tls: bool, arguments: list[str]) -> Iterator[Target]:
-    """An s3gw of this checkout with an empty database in a temporary directory, gone afterwards."""
+def gateway(
+    name: str = "s3gw",
+    *,
+    sigv4: bool = False,
+    tls: bool = False,
+    arguments: Sequence[str] = (),
+    database: Path | None = None,
+) -> Iterator[Target]:
+    """An s3gw of this checkout. Without a database it has an empty one in a temporary directory, gone afterwards."""
     signer, environment = None, {}
     with tempfile.TemporaryDirectory(prefix="s3gw-bench-") as directory:
         scheme = "https" if tls else "http"
         command = [str(Path(sys.executable).with_name("twistd")), "-n", "--pidfile=", "s3gw"]
-        command += [f"--listen={scheme}://127.0.0.1:0" if tls else "--listen=127.0.0.1:0", f"--db_path={directory}/db"]
+        command += [f"--listen={scheme}://127.0.0.1:0" if tls else "--listen=127.0.0.1:0"]
+        command += [f"--db_path={database or Path(directory, 'db')}"]
         command += ["--access_log=off"]
         if sigv4:
             access, secret = "BENCH", secrets.token_urlsafe(24)
@@ -107,13 +115,13 @@ def gateway(*, sigv4: bool, tls: bool, arguments: list[str]) -> Iterator[Target]
         if tls:
             certificate, key = make_certificate(Path(directory))
             command += [f"--tls_cert={certificate}", f"--tls_key={key}"]
-        with _running(command + arguments, Path(directory, "log"), environment) as process:
+        with _running([*command, *arguments], Path(directory, "log"), environment) as process:
             port = _announced_port(process, Path(directory, "log"))
-            yield Target("s3gw", "127.0.0.1", port, tls, process.pid, signer)
+            yield Target(name, "127.0.0.1", port, tls, process.pid, signer)
 
 
 @contextlib.contextmanager
-def nginx(*, tls: bool) -> Iterator[Target]:
+def nginx(name: str = "nginx", *, tls: bool) -> Iterator[Target]:
     """An nginx with one worker that serves files from a temporary directory: the yardstick."""
     with tempfile.TemporaryDirectory(prefix="nginx-bench-") as directory:
         root = Path(directory, "root")
@@ -141,7 +149,7 @@ def nginx(*, tls: bool) -> Iterator[Target]:
         log = Path(directory, "log")
         with _running(command, log) as process:
             _wait_for_port(process, port, log)
-            yield Target("nginx", "127.0.0.1", port, tls, process.pid, root=root)
+            yield Target(name, "127.0.0.1", port, tls, process.pid, root=root)
 
 
 def write_file(root: Path, path: str, window: Window) -> None:
@@ -207,7 +215,7 @@ def _announced_port(process: subprocess.Popen[bytes], log: Path) -> int:
         if found is not None:
             return int(found[2])
         _check_alive(process, log)
-        time.sleep(0.05)
+        time.sleep(0.01)
     raise CannotStart(f"no 'listening on' line in {START_S:.0f} s: {_tail(log)}")
 
 
@@ -218,7 +226,7 @@ def _wait_for_port(process: subprocess.Popen[bytes], port: int, log: Path) -> No
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return
         _check_alive(process, log)
-        time.sleep(0.05)
+        time.sleep(0.01)
     raise CannotStart(f"nobody listens on port {port}: {_tail(log)}")
 
 

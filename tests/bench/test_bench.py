@@ -18,11 +18,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from bench import load
+from bench import load, scale
+from bench.bars import Reports, rows
+from bench.bars import table as bar_table
 from bench.load import POOL_BYTES, Outcome, Plan, Window
 from bench.report import Report, bars, ratios, table
 from bench.servers import CannotStart, Target, cpu_seconds
 from bench.workloads import KIB, Objects, Wire, workloads
+from s3gw.store.interface import ListQuery
+from s3gw.store.rocks import RocksStore
 from tests.test_stress_tool import FakeS3
 from tools.stress_test import Signer
 
@@ -205,3 +209,46 @@ class PartTests(SynchronousTestCase):
             ratios(report, "s3gw", report, "nginx").splitlines()[1].split(),
             ["get-1k", "16", "24.00", "6.00", "4.00", "1000", "1000", "1.00", "2.00", "2.00", "1.00"],
         )
+
+
+class BarTests(SynchronousTestCase):
+    """The table of bars: what is measured, derived, missed and left out."""
+
+    def report(self, work: str, c: int = 16, **targets: list[float]) -> Report:
+        report = Report({}, {})
+        for target, values in targets.items():
+            for value in values:
+                report.add(target.replace("_", "-"), work, c, {"cpu_us": value, "rps": 1e6 / value, "errors": 0.0})
+        return report
+
+    def lines(self, reports: Reports, **options: bool) -> list[str]:
+        return bar_table(reports, rows(64, [10, 1000]), **options).splitlines()
+
+    def test_kept_and_missed(self) -> None:
+        """A median at the bar is kept, one beyond it missed; beside it stands our multiple of nginx."""
+        reports = {"plain": self.report("get-1k", s3gw=[20.0, 28.0, 90.0], nginx=[7.0, 7.0, 7.0])}
+        reports["cold"] = self.report("get-64k", s3gw=[71.0])
+        first, second = self.lines(reports)[1:]
+        self.assertEqual(first.split()[-6:], ["20.0-90.0", "<=", "28", "ok", "7.0", "4.0"])
+        self.assertIn("GET 64 KiB from RocksDB", second)
+        self.assertIn("MISSED", second)
+
+    def test_derived(self) -> None:
+        """What two servers make of the same work is taken run by run."""
+        signed = self.report("put-1k", signed=[50.0, 70.0, 60.0], s3gw=[40.0, 50.0, 49.0])
+        tls = self.report("get-64k", tls=[80.0], s3gw=[40.0])
+        said = self.lines({"signed": signed, "tls": tls}, markdown=True)
+        self.assertIn("| PUT 1 KiB: what SigV4 adds | CPU us | 11.0 | 10.0-20.0 | <= 12 | ok |", said[2])
+        self.assertIn("| GET 64 KiB: TLS by plain | ratio | 2.00 |", said[3])
+
+    def test_scale(self) -> None:
+        """Records are written, a gateway lists them, and its figures are in the table."""
+        path = Path(self.mktemp())
+        scale.fill(path, 40)
+        store = RocksStore.open(str(path), cache_bytes=1 << 20, create=False)
+        self.addCleanup(store.close)
+        page = store.list_objects("many", ListQuery("", "/", "", 1000))
+        self.assertEqual(page.prefixes, ("00000000/", "00000001/", "00000002/", "00000003/", "deep/", "deeq/"))
+        self.assertEqual(list(store.faults()), [])
+        report = self.report("list-1000@10", c=1, s3gw=[4000.0])
+        self.assertIn("4.00", self.lines({"scale": report})[1])
