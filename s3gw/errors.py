@@ -214,6 +214,12 @@ class InvalidRequest(S3Error):
     status = 400
 
 
+class InvalidRetentionPeriod(S3Error):
+    """The retention period specified is invalid"""
+
+    status = 400
+
+
 class InvalidStorageClass(S3Error):
     """The storage class you specified is not valid"""
 
@@ -324,6 +330,12 @@ class NoSuchKey(S3Error):
 
 class NoSuchLifecycleConfiguration(S3Error):
     """The lifecycle configuration does not exist"""
+
+    status = 404
+
+
+class NoSuchObjectLockConfiguration(S3Error):
+    """The specified object does not have a ObjectLock configuration"""
 
     status = 404
 

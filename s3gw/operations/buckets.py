@@ -5,12 +5,14 @@ Sources: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html a
 
 from __future__ import annotations
 
-from s3gw.errors import BucketAlreadyOwnedByYou, IllegalLocationConstraintException
-from s3gw.model import BucketInfo
+from s3gw.errors import BucketAlreadyOwnedByYou, IllegalLocationConstraintException, InvalidArgument
+from s3gw.model import ENABLED, OBJECT_LOCK, BucketInfo
 from s3gw.operations.call import Call, Response, document
 from s3gw.operations.tagging import DOCUMENT as TAGGING
 from s3gw.s3 import xml
 from s3gw.s3.documents_in import parse_create_bucket
+from s3gw.s3.head import RequestHead
+from s3gw.s3.locks import configuration
 from s3gw.s3.target import check_bucket_name
 from s3gw.store.interface import CreateBucket, DeleteBucket
 
@@ -22,7 +24,7 @@ async def create_bucket(call: Call) -> Response:
     """PUT /bucket
 
     Creating a bucket that the caller owns already succeeds and changes nothing, as S3 does in us-east-1; not so with
-    tags, which it might not have."""
+    tags or Object Lock, which it might not have."""
     check_bucket_name(call.bucket)
     asked = parse_create_bucket(await call.document())
     region = asked.location or call.gateway.region
@@ -31,19 +33,32 @@ async def create_bucket(call: Call) -> Response:
             f"The {region} location constraint is incompatible for the region specific endpoint this request was sent"
             " to."
         )
+    documents = {TAGGING: xml.tagging(asked.tags)} if asked.tags else {}
+    locked = _is_locked(call.head)
+    if locked:
+        documents[OBJECT_LOCK] = configuration()
     info = BucketInfo(
         call.bucket,
         call.gateway.clock(),
         call.caller.id,
         "" if region == "us-east-1" else region,
-        {TAGGING: xml.tagging(asked.tags)} if asked.tags else {},
+        documents,
+        ENABLED if locked else "",
     )
     try:
         await call.storage.commit(CreateBucket(info))
     except BucketAlreadyOwnedByYou:
-        if asked.tags:
+        if documents:
             raise
     return Response(200, [("Location", f"/{call.bucket}")])
+
+
+def _is_locked(head: RequestHead) -> bool:
+    """Whether the versions of a new bucket can be locked. :raises InvalidArgument:"""
+    value = head.headers.get("x-amz-bucket-object-lock-enabled", "false")
+    if value.lower() not in ("true", "false"):
+        raise InvalidArgument(ArgumentName="x-amz-bucket-object-lock-enabled", ArgumentValue=value)
+    return value.lower() == "true"
 
 
 async def head_bucket(call: Call) -> Response:

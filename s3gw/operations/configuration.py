@@ -14,7 +14,6 @@ from s3gw.errors import (
     NoSuchLifecycleConfiguration,
     NoSuchPublicAccessBlockConfiguration,
     NoSuchWebsiteConfiguration,
-    ObjectLockConfigurationNotFoundError,
     OwnershipControlsNotFoundError,
     ReplicationConfigurationNotFoundError,
     S3Error,
@@ -31,7 +30,6 @@ _MISSING: Mapping[str, type[S3Error]] = {
     "GetBucketPolicyStatus": NoSuchBucketPolicy,
     "GetBucketReplication": ReplicationConfigurationNotFoundError,
     "GetBucketWebsite": NoSuchWebsiteConfiguration,
-    "GetObjectLockConfiguration": ObjectLockConfigurationNotFoundError,
     "GetPublicAccessBlock": NoSuchPublicAccessBlockConfiguration,
 }
 """Configuration whose absence is an error."""

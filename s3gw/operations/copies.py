@@ -67,6 +67,7 @@ from s3gw.operations.encryption import (
 )
 from s3gw.operations.headers import request_tags, stored_headers, user_metadata
 from s3gw.operations.intake import pour
+from s3gw.operations.locks import lock_for_writing
 from s3gw.operations.multipart import checksum_of, find_upload, part_number
 from s3gw.operations.versions import made_headers, open_version, version_headers
 from s3gw.s3 import xml
@@ -89,6 +90,7 @@ async def copy_object(call: Call) -> Response:
     in_place = (origin.bucket.name, origin.key, origin.version) == (call.bucket, call.key, "")
     changes = _changes(call, in_place=in_place)
     condition = write_condition(call.head)
+    lock = lock_for_writing(call, call.head)
     algorithm, _ = upload_checksum(call.head)
     for _ in range(_TRIES):
         reader = await _open(call, origin)
@@ -103,7 +105,7 @@ async def copy_object(call: Call) -> Response:
                 upload="",
                 order=0,
                 null=True,
-                lock=None,
+                lock=lock,
                 **changes,
             )
             outcome = await call.storage.commit(

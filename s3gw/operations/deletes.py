@@ -5,14 +5,13 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
 
 from __future__ import annotations
 
-from s3gw.errors import InvalidRequest, NoSuchVersion, S3Error
+from s3gw.errors import NoSuchVersion, S3Error
 from s3gw.model import NULL, version_order
 from s3gw.operations.call import Call, Response, document
-from s3gw.operations.headers import bypasses_governance
+from s3gw.operations.headers import bypasses_governance, require_digest
 from s3gw.s3 import xml
 from s3gw.s3.conditions import WriteCondition
 from s3gw.s3.documents_in import Deletion, parse_delete
-from s3gw.s3.head import RequestHead
 from s3gw.store.interface import Committed, DeleteObject
 
 MAX_DOCUMENT_BYTES = 2 * 1024 * 1024
@@ -22,8 +21,8 @@ async def delete_objects(call: Call) -> Response:
     """POST /bucket?delete
 
     Every key is deleted, or fails, on its own."""
-    if not _has_digest(call.head):
-        raise InvalidRequest("Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
+    # Where a flipped bit deletes another key.
+    require_digest(call.head)
     asked = parse_delete(await call.document(MAX_DOCUMENT_BYTES))
     there = [deletion for deletion in asked.objects if _can_be(deletion.version)]
     failed: list[tuple[str, str, S3Error]] = [
@@ -37,13 +36,6 @@ async def delete_objects(call: Call) -> Response:
         elif not asked.quiet:
             deleted.append(xml.Deleted(deletion.key, deletion.version, _marker(deletion, outcome)))
     return document(xml.delete_objects(deleted, failed))
-
-
-def _has_digest(head: RequestHead) -> bool:
-    """Whether the request says what its document is, as S3 demands here, where a flipped bit deletes another key."""
-    return "content-md5" in head.headers or any(
-        name.startswith("x-amz-checksum-") or name == "x-amz-sdk-checksum-algorithm" for name in head.headers
-    )
 
 
 def _can_be(version: str) -> bool:

@@ -30,6 +30,7 @@ from s3gw.operations.headers import (
     user_metadata,
 )
 from s3gw.operations.intake import Intake, keep
+from s3gw.operations.locks import lock_for_writing
 from s3gw.operations.versions import made_headers
 from s3gw.s3 import xml
 from s3gw.s3.checksums import DEFAULT_ALGORITHM, Digests, declared
@@ -67,6 +68,7 @@ async def post_object(call: Call) -> Response:
         metadata=user_metadata(head),
         tags=parse_tagging(fields["tagging"].encode()) if "tagging" in fields else request_tags(head),
         owner=call.caller.id,
+        lock=lock_for_writing(call, head),
     )
     decoder, rest = form.file()
     call.body = _Resumed(call.body, rest)

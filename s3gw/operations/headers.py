@@ -13,6 +13,7 @@ from s3gw.operations.call import Call, Headers
 from s3gw.s3.dates import http_date
 from s3gw.s3.encryption import HEADERS as ENCRYPTION
 from s3gw.s3.head import RequestHead
+from s3gw.s3.locks import lock_headers
 from s3gw.s3.tags import parse_tag_header
 
 STORED = {
@@ -37,7 +38,6 @@ _CONTROL = re.compile("[\0-\x08\n-\x1f\x7f]")
 
 REFUSED = {
     "x-amz-bucket-namespace": ("global",),
-    "x-amz-bucket-object-lock-enabled": ("false",),
     "x-amz-acl": ("private", "bucket-owner-full-control"),
     "x-amz-grant-full-control": (),
     "x-amz-grant-read": (),
@@ -49,9 +49,6 @@ REFUSED = {
     "x-amz-object-lock-event-hold": ("OFF",),
     "x-amz-object-lock-event-hold-duration-days": (),
     "x-amz-object-lock-event-hold-duration-years": (),
-    "x-amz-object-lock-legal-hold": ("OFF",),
-    "x-amz-object-lock-mode": (),
-    "x-amz-object-lock-retain-until-date": (),
     "x-amz-object-ownership": ("BucketOwnerEnforced",),
     "x-amz-server-side-encryption-aws-kms-key-id": (),
     "x-amz-server-side-encryption-bucket-key-enabled": ("false",),
@@ -128,8 +125,12 @@ VERSIONED = frozenset(
         "GetObject",
         "GetObjectAcl",
         "GetObjectAttributes",
+        "GetObjectLegalHold",
+        "GetObjectRetention",
         "GetObjectTagging",
         "HeadObject",
+        "PutObjectLegalHold",
+        "PutObjectRetention",
         "PutObjectTagging",
     }
 )
@@ -147,6 +148,20 @@ def check_version(operation: str, version: str) -> str:
     if version != NULL and version_order(version) is None:
         raise InvalidArgument("Invalid version id specified", ArgumentName="versionId", ArgumentValue=version)
     return version
+
+
+def has_digest(head: RequestHead) -> bool:
+    """Whether a request says what its body is."""
+    return "content-md5" in head.headers or any(
+        name.startswith("x-amz-checksum-") or name in ("x-amz-sdk-checksum-algorithm", "x-amz-trailer")
+        for name in head.headers
+    )
+
+
+def require_digest(head: RequestHead) -> None:
+    """:raises InvalidRequest: for a document that does not come with a digest, where S3 demands one."""
+    if not has_digest(head):
+        raise InvalidRequest("Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
 
 
 def bypasses_governance(head: RequestHead) -> bool:
@@ -264,6 +279,8 @@ def object_headers(info: ObjectInfo, replaced: dict[str, str], span: ByteRange |
         headers.append((STORED[name], value))
     for name, value in info.metadata.items():
         headers.append((META_PREFIX + name, value))
+    if info.lock is not None:
+        headers += lock_headers(info.lock)
     if info.tags:
         headers.append(("x-amz-tagging-count", str(len(info.tags))))
     if span is None:

@@ -38,6 +38,7 @@ from s3gw.operations.encryption import (
 )
 from s3gw.operations.headers import checksum_headers, request_tags, stored_headers, user_metadata
 from s3gw.operations.intake import Intake, receive, refuse_size
+from s3gw.operations.locks import lock_for_writing, refuse_undigested_part, with_default
 from s3gw.operations.versions import as_made, made_headers
 from s3gw.s3 import xml
 from s3gw.s3.checksums import (
@@ -86,6 +87,7 @@ async def create_multipart_upload(call: Call) -> Response:
         tags=request_tags(head),
         checksum_algorithm=algorithm,
         checksum_type=kind,
+        lock=lock_for_writing(call, head),
         encryption=None if fresh is None else fresh.stored,
     )
     await call.storage.commit(CreateUpload(upload, call.bucket_created))
@@ -121,6 +123,7 @@ async def upload_part(call: Call) -> Response:
     decoder = decoder_for(call.head, call.verified)
     refuse_size(call, decoder)
     upload = await find_upload(call)
+    refuse_undigested_part(call, upload)
     key = unlock_upload(call, upload)
     algorithm, _ = checksum_of(upload)
     checks = declared(call.head, algorithm, only_default=bool(upload.checksum_algorithm))
@@ -280,6 +283,7 @@ def _assemble(call: Call, upload: UploadInfo, parts: Sequence[PartInfo]) -> Obje
         tags=upload.tags,
         owner=upload.owner,
         upload=upload.upload,
+        lock=with_default(call.bucket_info, upload.lock, call.gateway.clock()) if call.bucket_info else None,
     )
 
 

@@ -33,6 +33,7 @@ from s3gw.operations.headers import (
     user_metadata,
 )
 from s3gw.operations.intake import Intake, keep, refuse_size
+from s3gw.operations.locks import lock_for_writing
 from s3gw.operations.multipart import part_number
 from s3gw.operations.versions import find_object, made_headers, marker_headers, open_version, version_headers
 from s3gw.s3.checksums import DEFAULT_ALGORITHM, Digests, declared
@@ -59,6 +60,7 @@ async def put_object(call: Call) -> Response:
         metadata=user_metadata(head),
         tags=request_tags(head),
         owner=call.caller.id,
+        lock=lock_for_writing(call, head, body="Put Object"),
     )
     condition = write_condition(head)
     checks = declared(head, DEFAULT_ALGORITHM)

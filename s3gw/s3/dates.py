@@ -12,6 +12,8 @@ from functools import lru_cache
 
 from s3gw.s3.memo import remembered
 
+MS_PER_DAY = 24 * 3600 * 1000
+
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MONTH = "(?P<month>" + "|".join(_MONTHS) + ")"
@@ -25,7 +27,7 @@ _HTTP_DATES = tuple(
     )
 )
 _ISO_DATE = re.compile(
-    rf"(?P<year>[0-9]{{4}})-(?P<month>[0-9]{{2}})-(?P<day>[0-9]{{2}})T{_TIME}(?:\.[0-9]{{1,9}})?(?:Z|\+00:00)"
+    rf"(?P<year>[0-9]{{4}})-(?P<month>[0-9]{{2}})-(?P<day>[0-9]{{2}})T{_TIME}(?:\.(?P<fraction>[0-9]{{1,9}}))?(?:Z|\+00:00)"
 )
 
 
@@ -71,6 +73,22 @@ def parse_http_date(value: str) -> int | None:
                 year += 1900 if year >= 70 else 2000
             return _seconds(match, year, _MONTHS.index(match["month"]) + 1)
     return None
+
+
+def iso8601_ms(ms: int) -> str:
+    """``ms`` to the millisecond: ``2009-10-12T17:50:30.250Z``."""
+    return f"{_iso8601(ms // 1000)[:-4]}{ms % 1000:03d}Z"
+
+
+def parse_moment(value: str) -> int | None:
+    """ms since the epoch of an ISO 8601 date in UTC, which may have nanoseconds; what is less than a millisecond
+    counts as one, so that nothing ends before it was to. None for anything else."""
+    match = _ISO_DATE.fullmatch(value)
+    seconds = None if match is None else _seconds(match, int(match["year"]), int(match["month"]))
+    if match is None or seconds is None:
+        return None
+    nanoseconds = int((match["fraction"] or "").ljust(9, "0"))
+    return seconds * 1000 - (-nanoseconds // 1_000_000)
 
 
 def parse_date(value: str) -> int | None:

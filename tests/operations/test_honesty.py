@@ -56,7 +56,8 @@ UNDERSTOOD = {
     *("x-amz-copy-source-if-modified-since", "x-amz-copy-source-if-unmodified-since"),
     *("x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"),
     *("x-amz-if-match-last-modified-time", "x-amz-if-match-size"),
-    "x-amz-bypass-governance-retention",
+    *("x-amz-bypass-governance-retention", "x-amz-bucket-object-lock-enabled", "x-amz-object-lock-legal-hold"),
+    *("x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date"),
     *("x-amz-object-attributes", "x-amz-max-parts", "x-amz-part-number-marker"),
 }
 """Headers that an operation acts upon."""
@@ -67,6 +68,7 @@ REFUSED_ELSEWHERE = {f"x-amz-checksum-{name}" for name in ("md5", "sha512", "xxh
 HARMLESS = {
     "x-amz-object-annotation-directive",  # there are no annotations to copy
     "x-amz-optional-object-attributes",  # asks for the state of a restore, which no object has
+    "x-amz-bucket-object-lock-token",  # once asked for to lock a bucket that exists
     "x-amz-request-payer",  # nobody pays here
 }
 """Headers without which the answer would be the same."""
