@@ -316,6 +316,12 @@ class NoSuchBucketPolicy(S3Error):
     status = 404
 
 
+class NoSuchCacheConfiguration(S3Error):
+    """The x-s3gw-cache configuration does not exist"""
+
+    status = 404
+
+
 class NoSuchCORSConfiguration(S3Error):
     """The CORS configuration does not exist"""
 
@@ -386,6 +392,12 @@ class OwnershipControlsNotFoundError(S3Error):
     """The bucket ownership controls were not found"""
 
     status = 404
+
+
+class OperationAborted(S3Error):
+    """A conflicting conditional operation is currently in progress against this resource. Please try again."""
+
+    status = 409
 
 
 class PreconditionFailed(S3Error):

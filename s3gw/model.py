@@ -27,6 +27,24 @@ OBJECT_LOCK = "object-lock"
 """The configuration document that a bucket has if, and only if, its versions can be locked."""
 
 
+class CacheRules(msgspec.Struct, frozen=True, array_like=True):
+    """How a cache bucket forgets; 0 for a rule that it has not.
+
+    :ivar ttl_write: seconds after its write an object is gone.
+    :ivar ttl_read: seconds after its last read, or its write if it never was read, an object is gone.
+    :ivar max_bytes: and ``max_objects``: above them the objects that are needed least are evicted.
+    """
+
+    ttl_write: int = 0
+    ttl_read: int = 0
+    max_bytes: int = 0
+    max_objects: int = 0
+
+
+PIN = ("s3gw-pin", "true")
+"""The tag of an object that no rule of a cache bucket, nor its own time to live, takes away."""
+
+
 class BucketInfo(msgspec.Struct, frozen=True, array_like=True):
     """A bucket.
 
@@ -35,6 +53,7 @@ class BucketInfo(msgspec.Struct, frozen=True, array_like=True):
     :ivar region: the LocationConstraint that it was created with; empty for us-east-1.
     :ivar documents: configuration documents by sub-resource name (``cors``, ``tagging``, ...), as stored.
     :ivar versioning: `ENABLED`, `SUSPENDED`, or empty for a bucket that never was either.
+    :ivar cache: how it forgets, if it is a cache bucket.
     """
 
     name: str
@@ -43,6 +62,7 @@ class BucketInfo(msgspec.Struct, frozen=True, array_like=True):
     region: str = ""
     documents: Mapping[str, bytes] = {}
     versioning: str = ""
+    cache: CacheRules | None = None
 
 
 class Extent(msgspec.Struct, frozen=True, array_like=True):
@@ -121,6 +141,9 @@ class ObjectInfo(msgspec.Struct, frozen=True, array_like=True):
     :ivar null: whether it is the null version, of which a key has one at most.
     :ivar marker: whether it is a delete marker.
     :ivar encryption: of the body, and of the values of checksums; None if they are stored as they came.
+    :ivar ttl: seconds from ``modified`` that it asked to live in a cache bucket; 0 if it asked for nothing.
+    :ivar place: in the queue of its cache bucket, which grows with each write and is never given twice; the store sets
+        it. 0 in any other bucket.
     """
 
     size: int
@@ -140,6 +163,8 @@ class ObjectInfo(msgspec.Struct, frozen=True, array_like=True):
     marker: bool = False
     lock: ObjectLock | None = None
     encryption: Encryption | None = None
+    ttl: int = 0
+    place: int = 0
 
     @property
     def version(self) -> str:
@@ -181,6 +206,7 @@ class UploadInfo(msgspec.Struct, frozen=True, array_like=True):
     checksum_type: str = ""
     lock: ObjectLock | None = None
     encryption: Encryption | None = None
+    ttl: int = 0
 
 
 class PartInfo(msgspec.Struct, frozen=True, array_like=True):

@@ -26,11 +26,13 @@ from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 from twisted.web.resource import IResource, Resource
 
+from s3gw.cachefile import CacheFile
 from s3gw.credentials import KeyRing
 from s3gw.errors import ServiceUnavailable
 from s3gw.masterkeys import MasterKeyRing
+from s3gw.operations.caching import apply_rules
 from s3gw.operations.call import Gateway
-from s3gw.settings import ConfigurationError, Listener, Settings, reload_each
+from s3gw.settings import ConfigurationError, Listener, Reloadable, Settings, reload_each
 from s3gw.store.interface import IObjectStore, StoreFailed, StoreUnusable
 from s3gw.store.rocks import RocksStore
 from s3gw.web.accesslog import log_request
@@ -64,6 +66,7 @@ class GatewayService(Service):
     :param keys: who may sign; None serves everybody.
     :param certificate: of the TLS listeners, if any.
     :param master_keys: of SSE-S3, if any.
+    :param cache_file: which buckets are cache buckets by their names.
     :param open_store: opens the store; for a store other than RocksDB.
     :param alone: the process is the gateway's, which sets its signals, switch interval and limit of descriptors.
     """
@@ -80,11 +83,13 @@ class GatewayService(Service):
         open_store: Callable[[Settings, Metrics], IObjectStore] | None = None,
         alone: bool = True,
         master_keys: MasterKeyRing | None = None,
+        cache_file: CacheFile | None = None,
     ) -> None:
         self._settings = settings
         self._keys = keys
         self._certificate = certificate
         self._master_keys = master_keys
+        self._cache_file = CacheFile(None) if cache_file is None else cache_file
         self._reactor = reactor
         self._open_store = open_store or open_rocks
         self._alone = alone
@@ -154,6 +159,8 @@ class GatewayService(Service):
             self._settings.scrub_mb_s * MIB,
         )
         self._scrub.start()
+        self._storage.forgetting.start()
+        self._apply_cache_rules()
         self._checkpoints = Checkpoints(self._store, self._settings.checkpoint_dir, self._in_pool, time.time)
         self._watch()
         self._on_signal(signal.SIGHUP, self.reload)
@@ -177,6 +184,7 @@ class GatewayService(Service):
             region=settings.region,
             signatures=self._keys is not None,
             max_object_bytes=settings.max_object_bytes,
+            cache_rules=self._cache_file.rules_for,
             master_keys=self._master_keys,
             sse_c_over_http=settings.sse_c_over_http,
         )
@@ -194,6 +202,7 @@ class GatewayService(Service):
         metrics.gauge("s3gw_cache_bytes", "Bytes in the cache of hot bodies.", lambda: cache.size)
         metrics.counter("s3gw_cache_hits", "Body rows found in the cache of hot bodies.", lambda: cache.hits)
         metrics.counter("s3gw_cache_misses", "Body rows not found in that cache.", lambda: cache.misses)
+        self._storage.forgetting.watch(metrics)
         metrics.counter("s3gw_uploads_expired", "Abandoned uploads that were aborted.", lambda: self._sweep.aborted)
         checkpoints = self._checkpoints
         metrics.gauge(
@@ -236,12 +245,22 @@ class GatewayService(Service):
             log_request(request, seconds)
 
     def reload(self) -> None:
-        """Read certificates, credentials and master keys again; what cannot be read leaves what was in use."""
-        sources = [source for source in (self._keys, self._certificate, self._master_keys) if source is not None]
+        """Read again whatever came from files; what cannot be read leaves what was in use."""
+        files: tuple[Reloadable | None, ...] = (self._keys, self._certificate, self._master_keys)
+        sources = [source for source in files if source is not None]
+        if self._cache_file.path is not None:
+            sources.append(self._cache_file)
         refused = reload_each(sources)
         for line in refused:
             self.log.error("not reloaded: {line}", line=line)
         self.log.info("reloaded {count} of {all}", count=len(sources) - len(refused), all=len(sources))
+        self._apply_cache_rules()
+
+    def _apply_cache_rules(self) -> None:
+        """Make cache buckets of those that the file means, and that have no rules yet."""
+        if self._cache_file.path is not None:
+            applying = Deferred.fromCoroutine(apply_rules(self._storage, self._cache_file.rules_for))
+            applying.addErrback(lambda failure: self.log.error("cache rules: {why}", why=failure.getErrorMessage()))
 
     def _on_signal(self, number: signal.Signals, act: Callable[[], object]) -> None:
         if self._alone and threading.current_thread() is threading.main_thread():
@@ -267,6 +286,7 @@ class GatewayService(Service):
             give_up.cancel()
         await self._sweep.stop()
         await self._scrub.stop()
+        await self._storage.forgetting.stop()
         await self._storage.drained()
         await self._checkpoints.ended()
         try:

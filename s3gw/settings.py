@@ -312,6 +312,12 @@ class Settings:
     scrub_mb_s: int = _option(
         16, _whole(1, 1 << 20), "What that reads at most, in MiB (1048576 bytes) a second. Default: 16."
     )
+    cache_rules: Path | None = _option(
+        None,
+        _path,
+        "File that says which buckets, by patterns of their names, are cache buckets, and how they forget; read again "
+        "on SIGHUP. Default: none.",
+    )
     checkpoint_dir: Path | None = _option(
         None,
         _path,

@@ -26,6 +26,7 @@ from twisted.internet import reactor
 from twisted.logger import Logger
 from twisted.python import usage
 
+from s3gw.cachefile import CacheFile
 from s3gw.credentials import KeyRing
 from s3gw.masterkeys import MasterKeyRing
 from s3gw.service import GatewayService
@@ -114,6 +115,7 @@ def makeService(options: Options) -> IService:
     try:
         keys = KeyRing.of(settings) if settings.auth == "sigv4" else None
         master_keys = MasterKeyRing.of(settings)
+        cache_file = CacheFile(settings.cache_rules)
         certificate = _certificate(settings) if settings.has_tls else None
         for listener in settings.listen:
             server_endpoint(reactor, listener)
@@ -123,7 +125,7 @@ def makeService(options: Options) -> IService:
         _log.warn("--auth=none: whoever reaches this gateway may read, change and delete everything in it")
     foreground = options.parent is None or bool(options.parent.get("nodaemon", True))
     sys.excepthook = one_line_hook(sys.excepthook, _to_stderr if foreground else _to_log)
-    return GatewayService(settings, keys, certificate, reactor, master_keys=master_keys)
+    return GatewayService(settings, keys, certificate, reactor, master_keys=master_keys, cache_file=cache_file)
 
 
 def _certificate(settings: Settings) -> ServerCertificate:

@@ -75,7 +75,7 @@ class OperationsTests(SynchronousTestCase):
         """Every family of metrics is there, and every figure of the database."""
         text = OPERATIONS.read_text()
         names = {family.name for family in Metrics().collect()}
-        for module in ("service.py", "web/metrics.py"):
+        for module in ("service.py", "web/metrics.py", "web/forgetting.py"):
             source = (Path(accesslog.__file__).parents[1] / module).read_text()
             names |= set(re.findall(r'"(s3gw_[a-z_]+)"', source))
         self.assertGreater(len(names), 12)

@@ -18,29 +18,31 @@ import s3gw
 
 ROOT = Path(s3gw.__file__).parent
 
-VALUES = ("errors", "model")
+VALUES = ("errors", "model", "eviction")
 FLOORS: dict[str, tuple[str, ...]] = {
     "errors": (),
     "model": (),
+    "eviction": (),
     "settings": (*VALUES, "s3"),
     "private_file": ("settings",),
     "credentials": ("model", "settings", "private_file"),
+    "cachefile": (*VALUES, "settings", "s3"),
     "cipher": ("model",),
     "masterkeys": ("cipher", "settings", "private_file"),
     "s3": VALUES,
     "store": (*VALUES, "s3"),
     "operations": (*VALUES, "cipher", "s3", "store"),
     "web": (*VALUES, "settings", "credentials", "s3", "store", "operations"),
-    "service": (*VALUES, "settings", "credentials", "masterkeys", "s3", "store", "operations", "web"),
+    "service": (*VALUES, "settings", "credentials", "cachefile", "masterkeys", "s3", "store", "operations", "web"),
     "admin": ("model", "settings", "masterkeys", "store"),
-    "tap": ("settings", "credentials", "masterkeys", "service", "web"),
+    "tap": ("settings", "credentials", "cachefile", "masterkeys", "service", "web"),
     "testing": (*VALUES, "settings", "credentials", "s3", "store", "web", "service"),
 }
 """For each module or package of ``s3gw``, which others it may import. A package may import itself."""
 
 PURE = (
-    *("errors", "model", "settings", "private_file", "credentials", "cipher", "masterkeys", "s3", "store"),
-    *("operations", "admin"),
+    *("errors", "model", "eviction", "settings", "private_file", "credentials", "cachefile", "cipher", "masterkeys"),
+    *("s3", "store", "operations", "admin"),
 )
 """Floors that know no Twisted."""
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from s3gw.operations import (
     attributes,
     buckets,
+    caching,
     copies,
     cors,
     deletes,
@@ -24,6 +25,9 @@ from s3gw.operations.configuration import UNCONFIGURED
 
 OPERATIONS: Mapping[str, Operation] = {
     **UNCONFIGURED,
+    "DeleteBucketCache": caching.delete_bucket_cache,
+    "GetBucketCache": caching.get_bucket_cache,
+    "PutBucketCache": caching.put_bucket_cache,
     "AbortMultipartUpload": multipart.abort_multipart_upload,
     "CompleteMultipartUpload": multipart.complete_multipart_upload,
     "CopyObject": copies.copy_object,

@@ -44,6 +44,7 @@ async def create_bucket(call: Call) -> Response:
         "" if region == "us-east-1" else region,
         documents,
         ENABLED if locked else "",
+        None if locked else call.gateway.cache_rules(call.bucket),
     )
     try:
         await call.storage.commit(CreateBucket(info))

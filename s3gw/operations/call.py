@@ -7,13 +7,23 @@ what the call holds: the storage and the body. Who provides these, and on which 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 
 from s3gw.cipher import MasterKeys
 from s3gw.errors import InvalidRequest, MaxMessageLengthExceeded, S3Error
-from s3gw.model import BucketInfo, ListPage, ObjectInfo, Owner, PartPage, UploadInfo, UploadPage, VersionPage
+from s3gw.model import (
+    BucketInfo,
+    CacheRules,
+    ListPage,
+    ObjectInfo,
+    Owner,
+    PartPage,
+    UploadInfo,
+    UploadPage,
+    VersionPage,
+)
 from s3gw.s3.checksums import Declared, Digests, declared
 from s3gw.s3.encryption import NOTHING, Asked
 from s3gw.s3.head import RequestHead
@@ -95,6 +105,22 @@ class Known:
         self.headers: dict[str | None, KeptHeaders] = {}
 
 
+class CacheFigures(NamedTuple):
+    """What a cache bucket holds. ``adopting``: objects from before it was one are not all counted yet."""
+
+    objects: int
+    nbytes: int
+    adopting: bool
+
+
+class Doomed(NamedTuple):
+    """An object that would have to go. ``why``: ``expired`` or ``evicted``."""
+
+    key: str
+    size: int
+    why: str
+
+
 class Storage(Protocol):
     """`store.interface.IObjectStore` for coroutines. The errors are the same; `SlowDown`, `InsufficientStorage` and
     `InternalError` stand in for StoreStalled, StoreFull and StoreFailed."""
@@ -104,6 +130,18 @@ class Storage(Protocol):
 
     def hot_body(self, info: ObjectInfo) -> Buffer | None:
         """The whole body of a known object if it is one row, not encrypted, and in memory."""
+
+    def touched(self, bucket: str, info: ObjectInfo) -> None:
+        """Somebody reads an object that has a place: it is needed, and lives on."""
+
+    def missed(self, bucket: str) -> None:
+        """Somebody asked for an object that is not there."""
+
+    def cache_figures(self, bucket: str) -> CacheFigures | None:
+        """What a cache bucket holds; None if it is none."""
+
+    async def foretell(self, bucket: str, rules: CacheRules, limit: int) -> list[Doomed]:
+        """What would have to go from a cache bucket at this moment if these were its rules, at most so many."""
 
     async def find(self, bucket: str, key: str) -> ObjectInfo | None: ...
     async def open(self, bucket: str, key: str) -> Reader | None: ...
@@ -149,6 +187,7 @@ class Gateway(msgspec.Struct, frozen=True):
     :ivar max_object_bytes: the largest body of one PUT.
     :ivar master_keys: of SSE-S3; None if there are none.
     :ivar sse_c_over_http: whether customer keys may come unencrypted.
+    :ivar cache_rules: how a new bucket of this name forgets, if it does.
     """
 
     storage: Storage
@@ -160,6 +199,7 @@ class Gateway(msgspec.Struct, frozen=True):
     max_object_bytes: int = 5 * 1024**3
     master_keys: MasterKeys | None = None
     sse_c_over_http: bool = False
+    cache_rules: Callable[[str], CacheRules | None] = lambda bucket: None
 
 
 class Abandoned(Exception):

@@ -65,7 +65,7 @@ from s3gw.operations.encryption import (
     unlock,
     unlock_upload,
 )
-from s3gw.operations.headers import request_tags, stored_headers, user_metadata
+from s3gw.operations.headers import request_tags, requested_ttl, stored_headers, user_metadata
 from s3gw.operations.intake import pour
 from s3gw.operations.locks import lock_for_writing
 from s3gw.operations.multipart import checksum_of, find_upload, part_number
@@ -91,6 +91,7 @@ async def copy_object(call: Call) -> Response:
     changes = _changes(call, in_place=in_place)
     condition = write_condition(call.head)
     lock = lock_for_writing(call, call.head)
+    ttl = requested_ttl(call, call.head)
     algorithm, _ = upload_checksum(call.head)
     for _ in range(_TRIES):
         reader = await _open(call, origin)
@@ -106,6 +107,8 @@ async def copy_object(call: Call) -> Response:
                 order=0,
                 null=True,
                 lock=lock,
+                ttl=ttl,
+                place=0,
                 **changes,
             )
             outcome = await call.storage.commit(
@@ -339,6 +342,8 @@ async def _open(call: Call, origin: _Origin) -> Reader:
         raise InvalidRequest(
             "The source of a copy request may not specifically refer to a delete marker by version id."
         ) from None
+    if reader.info.place:
+        call.storage.touched(origin.bucket.name, reader.info)
     try:
         evaluate_copy_source(call.head, reader.info.etag, reader.info.modified, call.gateway.clock())
     except BaseException:

@@ -22,10 +22,12 @@ from s3gw.operations.call import Body, Call, Response
 from s3gw.operations.encryption import asked, describe_encryption, for_writing
 from s3gw.operations.headers import (
     STORED,
+    TTL,
     as_header,
     checksum_headers,
     refuse_unsupported,
     request_tags,
+    requested_ttl,
     stored_headers,
     user_metadata,
 )
@@ -41,7 +43,7 @@ from s3gw.s3.policy import Policy, parse_policy_document
 from s3gw.s3.tags import parse_tagging
 from s3gw.s3.target import check_key
 
-_LIKE_HEADERS = STORED.keys() | {"content-md5"}
+_LIKE_HEADERS = STORED.keys() | {"content-md5", TTL}
 _NO_HEADERS = frozenset({"x-amz-trailer"})
 _URL_SAFE = "".join(map(chr, range(0x21, 0x7F)))
 _STATUSES = {"200": 200, "201": 201}
@@ -69,6 +71,7 @@ async def post_object(call: Call) -> Response:
         tags=parse_tagging(fields["tagging"].encode()) if "tagging" in fields else request_tags(head),
         owner=call.caller.id,
         lock=lock_for_writing(call, head),
+        ttl=requested_ttl(call, head),
     )
     decoder, rest = form.file()
     call.body = _Resumed(call.body, rest)

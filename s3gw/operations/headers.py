@@ -10,6 +10,7 @@ import re
 from s3gw.errors import InvalidArgument, InvalidRequest, InvalidStorageClass, MetadataTooLarge, NotImplemented
 from s3gw.model import NULL, ByteRange, Checksum, ObjectInfo, version_order
 from s3gw.operations.call import Call, Headers
+from s3gw.s3.cache_rules import MAX_SECONDS
 from s3gw.s3.dates import http_date
 from s3gw.s3.encryption import HEADERS as ENCRYPTION
 from s3gw.s3.head import RequestHead
@@ -60,6 +61,8 @@ REFUSED = {
 """Headers that would change what a request means and are not implemented, with the values that change nothing."""
 
 _NOTABLE = REFUSED.keys() | ENCRYPTION
+
+TTL = "x-s3gw-ttl"
 
 CANNED_ACLS = frozenset(
     {
@@ -234,6 +237,23 @@ def request_tags(head: RequestHead) -> tuple[tuple[str, str], ...]:
     :raises InvalidArgument: :raises InvalidTag:"""
     value = head.headers.get("x-amz-tagging")
     return tuple(parse_tag_header(value)) if value else ()
+
+
+def requested_ttl(call: Call, head: RequestHead) -> int:
+    """The seconds in ``x-s3gw-ttl``, 0 without one: how long the object lives, in a cache bucket.
+
+    :raises InvalidArgument: for what is no number of seconds.
+    :raises InvalidRequest: in another bucket: the object would stay for ever, and nobody would know."""
+    value = head.headers.get(TTL)
+    if value is None:
+        return 0
+    if not (value.isascii() and value.isdigit() and len(value) <= 10 and 1 <= int(value) <= MAX_SECONDS):
+        raise InvalidArgument(
+            f"x-s3gw-ttl must be a number of seconds from 1 to {MAX_SECONDS}", ArgumentName=TTL, ArgumentValue=value
+        )
+    if call.bucket_info is None or call.bucket_info.cache is None:
+        raise InvalidRequest("x-s3gw-ttl needs a bucket with an x-s3gw-cache configuration.", BucketName=call.bucket)
+    return int(value)
 
 
 def overrides(call: Call) -> dict[str, str]:

@@ -36,7 +36,7 @@ from s3gw.operations.encryption import (
     unlock,
     unlock_upload,
 )
-from s3gw.operations.headers import checksum_headers, request_tags, stored_headers, user_metadata
+from s3gw.operations.headers import checksum_headers, request_tags, requested_ttl, stored_headers, user_metadata
 from s3gw.operations.intake import Intake, receive, refuse_size
 from s3gw.operations.locks import lock_for_writing, refuse_undigested_part, with_default
 from s3gw.operations.versions import as_made, made_headers
@@ -89,6 +89,7 @@ async def create_multipart_upload(call: Call) -> Response:
         checksum_type=kind,
         lock=lock_for_writing(call, head),
         encryption=None if fresh is None else fresh.stored,
+        ttl=requested_ttl(call, head),
     )
     await call.storage.commit(CreateUpload(upload, call.bucket_created))
     headers = [("x-amz-checksum-algorithm", algorithm), ("x-amz-checksum-type", kind)] if algorithm else []
@@ -284,6 +285,7 @@ def _assemble(call: Call, upload: UploadInfo, parts: Sequence[PartInfo]) -> Obje
         owner=upload.owner,
         upload=upload.upload,
         lock=with_default(call.bucket_info, upload.lock, call.gateway.clock()) if call.bucket_info else None,
+        ttl=upload.ttl,
     )
 
 

@@ -29,6 +29,7 @@ from s3gw.operations.headers import (
     object_headers,
     overrides,
     request_tags,
+    requested_ttl,
     stored_headers,
     user_metadata,
 )
@@ -61,6 +62,7 @@ async def put_object(call: Call) -> Response:
         tags=request_tags(head),
         owner=call.caller.id,
         lock=lock_for_writing(call, head, body="Put Object"),
+        ttl=requested_ttl(call, head),
     )
     condition = write_condition(head)
     checks = declared(head, DEFAULT_ALGORITHM)
@@ -87,11 +89,15 @@ async def get_object(call: Call) -> Response:
     known = call.storage.known(call.bucket, call.key) if not call.version else None
     body = None if known is None else call.storage.hot_body(known.info)
     if known is not None and body is not None:
+        if known.info.place:
+            call.storage.touched(call.bucket, known.info)
         return _answer_hot(call, known, body)
     bucket = call.bucket_info
     assert bucket is not None
     for _ in range(LOOKS):
         reader = await open_version(call.storage, bucket, call.key, call.version)
+        if reader.info.place:
+            call.storage.touched(call.bucket, reader.info)
         try:
             return await _answer_get(call, reader)
         except StaleBody:
@@ -155,8 +161,12 @@ async def head_object(call: Call) -> Response:
     """HEAD /bucket/key"""
     known = call.storage.known(call.bucket, call.key) if not call.version else None
     if known is not None and call.head.ordinary and known.info.encryption is None:
+        if known.info.place:
+            call.storage.touched(call.bucket, known.info)
         return Response(200, _kept_headers(call, known))
     info = await find_object(call)
+    if info.place:
+        call.storage.touched(call.bucket, info)
     key = None
     if info.encryption is not None or call.encryption is not NOTHING:
         check_reader(call, info)

@@ -64,6 +64,8 @@ def _usable(key: str, version: str, info: ObjectInfo | None) -> ObjectInfo:
 
 async def missing(storage: Storage, bucket: BucketInfo, key: str) -> S3Error:
     """Why there is no object under a key. Only in a bucket with versioning is there more to be said."""
+    if bucket.cache is not None:
+        storage.missed(bucket.name)
     if bucket.versioning:
         newest = await storage.find_version(bucket.name, key, "")
         if newest is not None and newest.marker:

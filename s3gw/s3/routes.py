@@ -28,8 +28,8 @@ from s3gw.s3.target import Bucket, Object, Service, Target
 class Operation(msgspec.Struct, frozen=True):
     """What a request asks for.
 
-    :ivar name: as in AWS's service model, such as ``GetObject``; ``PostObject`` and ``PreflightCORS``, which the model
-        lacks, are the form upload and the OPTIONS request.
+    :ivar name: as in AWS's service model, such as ``GetObject``. What the model lacks: ``PostObject`` and
+        ``PreflightCORS``, the form upload and the OPTIONS request; and the `OWN` operations.
     :ivar versioned: whether the query has ``versionId``: an operation that does not take one must not ignore it.
     """
 
@@ -145,6 +145,7 @@ _BUCKET_MARKERS: Mapping[str, _Resource] = {
     "versioning": _on("VERSIONING", GET="GetBucketVersioning", PUT="PutBucketVersioning"),
     "versions": _on("BUCKETVERSIONS", GET="ListObjectVersions"),
     "website": _on("WEBSITE", GET="GetBucketWebsite", PUT="PutBucketWebsite", DELETE="DeleteBucketWebsite"),
+    "x-s3gw-cache": _on("CACHE", GET="GetBucketCache", PUT="PutBucketCache", DELETE="DeleteBucketCache"),
 }
 
 _OBJECT_MARKERS: Mapping[str, _Resource] = {
@@ -199,6 +200,9 @@ OPERATIONS: frozenset[str] = frozenset(
     + ["ListObjectsV2", "PreflightCORS", "WriteGetObjectResponse"]
 )
 """The name of every operation that `route` can answer."""
+
+OWN = frozenset({"DeleteBucketCache", "GetBucketCache", "PutBucketCache"})
+"""Operations that S3 does not have."""
 
 _OPERATIONS = {name: Operation(name) for name in OPERATIONS}
 _VERSIONED = {name: Operation(name, versioned=True) for name in OPERATIONS}

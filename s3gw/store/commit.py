@@ -22,37 +22,58 @@ from s3gw.errors import (
     InvalidBucketState,
     PreconditionFailed,
 )
-from s3gw.model import ENABLED, NULL, OBJECT_LOCK, Extent, ObjectInfo, PartInfo
+from s3gw.model import ENABLED, NULL, OBJECT_LOCK, BucketInfo, Extent, ObjectInfo, PartInfo
+from s3gw.store.cache_records import CacheState
+from s3gw.store.caches import (
+    adopt_objects,
+    configure_cache,
+    drop_queue,
+    enter,
+    evict_object,
+    leave,
+    move_boundary,
+    only_expired,
+    refuse_versions,
+    save_reads,
+)
 from s3gw.store.conditions import require
 from s3gw.store.interface import (
     ALWAYS,
     AbortUpload,
+    AdoptObjects,
+    CacheMutation,
     Committed,
     CompleteUpload,
     ConfigureBucket,
+    ConfigureCache,
     CorruptChunk,
     CreateBucket,
     CreateUpload,
     DeleteBucket,
     DeleteObject,
+    EvictObject,
     ExpireObject,
     ExpireVersion,
     HoldObject,
+    MoveBoundary,
     Mutation,
     PutObject,
     PutPart,
     RetainObject,
+    SaveReads,
     SetVersioning,
     TagObject,
 )
 from s3gw.store.keys import (
     bucket_row,
+    cache_row,
     inline_row,
     nulls_of,
     object_row,
     objects_of,
     part_row,
     parts_of,
+    queue_row,
     unreferenced_row,
     upload_row,
     uploads_of,
@@ -82,20 +103,31 @@ def create_bucket(ledger: Ledger, it: CreateBucket) -> Committed:
         taken = BucketAlreadyOwnedByYou if found.owner == it.info.owner else BucketAlreadyExists
         raise taken(BucketName=it.info.name)
     ledger.put(BUCKET, row, it.info)
+    if it.info.cache is not None:
+        ledger.set_cache(it.info.name, (it.info.cache, CacheState()))
     return Committed()
 
 
 def delete_bucket(ledger: Ledger, it: DeleteBucket) -> Committed:
-    ledger.require_bucket(it.bucket, it.bucket_created)
+    bucket = ledger.require_bucket(it.bucket, it.bucket_created)
     ledger.settle()
-    if not all(ledger.is_empty(rows(it.bucket)) for rows in (objects_of, versions_of, nulls_of)):
+    expired: list[tuple[str, ObjectInfo]] = []
+    if bucket.cache is not None:
+        expired = only_expired(ledger, bucket)
+    elif not all(ledger.is_empty(rows(it.bucket)) for rows in (objects_of, versions_of, nulls_of)):
         raise BucketNotEmpty(BucketName=it.bucket)
     uploads = list(ledger.walk(UPLOAD, uploads_of(it.bucket)))
     parts = [part for _, upload in uploads for part in ledger.walk(PART, parts_of(upload.upload))]
-    changes = ledger.refer((), _extents(part for _, part in parts))
+    gone = [extent for _, info in expired for extent in info.extents]
+    changes = ledger.refer((), [*_extents(part for _, part in parts), *gone])
     for row, _ in (*uploads, *parts):
         ledger.delete(row)
+    for key, info in expired:
+        _remove(ledger, bucket, key, info)
     ledger.delete(bucket_row(it.bucket))
+    ledger.delete(cache_row(it.bucket))
+    if bucket.cache is not None:
+        drop_queue(ledger, it.bucket)
     return Committed(retired=ledger.apply(changes))
 
 
@@ -112,6 +144,7 @@ def configure_bucket(ledger: Ledger, it: ConfigureBucket) -> Committed:
 
 def set_versioning(ledger: Ledger, it: SetVersioning) -> Committed:
     found = ledger.require_bucket(it.bucket, it.bucket_created)
+    refuse_versions(found)
     if it.status != ENABLED and OBJECT_LOCK in found.documents:
         raise InvalidBucketState(
             "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed."
@@ -124,17 +157,17 @@ def put_object(ledger: Ledger, it: PutObject) -> Committed:
     _require_name(it.key)
     bucket = ledger.require_bucket(it.bucket, it.bucket_created)
     previous = _previous(ledger, it)
-    require(it.condition, it.key, previous)
+    require(it.condition, it.key, ledger.live(bucket, previous))
     if bucket.versioning:
         return put_version(ledger, bucket, it.key, it.info, body=it.body, staged=it.staged)
     changes = ledger.refer(it.info.extents, previous.extents if previous else (), it.staged)
-    _replace(ledger, it.bucket, it.key, previous, it.info)
+    place = _replace(ledger, bucket, it.key, previous, it.info)
     if it.info.inline:
         body = inline_row(it.bucket, it.key)
         ledger.batch.put_inline(body, seal_inline(body, it.body, it.info.inline))
         if previous is not None and previous.inline:
             ledger.note_replaced(body, previous)
-    return Committed(_told(previous), ledger.apply(changes))
+    return Committed(_told(previous), ledger.apply(changes), place=place)
 
 
 def delete_object(ledger: Ledger, it: DeleteObject) -> Committed:
@@ -142,10 +175,10 @@ def delete_object(ledger: Ledger, it: DeleteObject) -> Committed:
     if it.version and (bucket.versioning or it.version != NULL):
         return delete_version(ledger, bucket, it)
     previous = _previous(ledger, it)
-    require(it.condition, it.key, previous)
+    require(it.condition, it.key, ledger.live(bucket, previous))
     if bucket.versioning:
         return put_marker(ledger, bucket, it)
-    return _drop_object(ledger, it, previous)
+    return _drop_object(ledger, bucket, it.key, previous)
 
 
 def expire_object(ledger: Ledger, it: ExpireObject) -> Committed:
@@ -154,16 +187,14 @@ def expire_object(ledger: Ledger, it: ExpireObject) -> Committed:
         raise PreconditionFailed()
     if bucket.versioning:
         return put_marker(ledger, bucket, it)
-    return _drop_object(ledger, it, it.seen)
+    return _drop_object(ledger, bucket, it.key, it.seen)
 
 
-def _drop_object(ledger: Ledger, it: DeleteObject | ExpireObject, previous: ObjectInfo | None) -> Committed:
+def _drop_object(ledger: Ledger, bucket: BucketInfo, key: str, previous: ObjectInfo | None) -> Committed:
     if previous is None:
         return Committed()
     changes = ledger.refer((), previous.extents)
-    ledger.delete(object_row(it.bucket, it.key))
-    if previous.inline:
-        ledger.delete_inline(inline_row(it.bucket, it.key), previous)
+    _remove(ledger, bucket, key, previous)
     return Committed(_told(previous), ledger.apply(changes))
 
 
@@ -187,7 +218,7 @@ def complete_upload(ledger: Ledger, it: CompleteUpload) -> Committed:
     bucket = ledger.require_bucket(it.bucket, it.bucket_created)
     ledger.require_upload(it.bucket, it.key, it.upload)
     previous = ledger.get(OBJECT, object_row(it.bucket, it.key))
-    require(it.condition, it.key, previous)
+    require(it.condition, it.key, ledger.live(bucket, previous))
     ledger.settle()
     parts = dict(ledger.walk(PART, parts_of(it.upload)))
     if any(parts.get(part_row(it.upload, part.number)) != part for part in it.parts):
@@ -199,8 +230,8 @@ def complete_upload(ledger: Ledger, it: CompleteUpload) -> Committed:
         return outcome
     changes = ledger.refer(it.info.extents, [*lost, *(previous.extents if previous else ())])
     _drop_upload(ledger, it, parts)
-    _replace(ledger, it.bucket, it.key, previous, it.info)
-    return Committed(previous, ledger.apply(changes))
+    place = _replace(ledger, bucket, it.key, previous, it.info)
+    return Committed(previous, ledger.apply(changes), place=place)
 
 
 def abort_upload(ledger: Ledger, it: AbortUpload) -> Committed:
@@ -238,12 +269,25 @@ def _require_name(name: str) -> None:
         raise InvalidArgument("A name must not contain NUL.")
 
 
-def _replace(ledger: Ledger, bucket: str, key: str, previous: ObjectInfo | None, info: ObjectInfo) -> None:
+def _replace(ledger: Ledger, bucket: BucketInfo, key: str, previous: ObjectInfo | None, info: ObjectInfo) -> int:
+    """:return: the place in the queue of a cache bucket."""
     if info.order or not info.null:
         info = replace(info, order=0, null=True)
-    ledger.put(OBJECT, object_row(bucket, key), info)
+    if bucket.cache is not None or info.place:
+        if previous is not None:
+            leave(ledger, bucket, previous)
+        info = enter(ledger, bucket, key, info)
+    ledger.put(OBJECT, object_row(bucket.name, key), info)
     if previous is not None and previous.inline and not info.inline:
-        ledger.delete_inline(inline_row(bucket, key), previous)
+        ledger.delete_inline(inline_row(bucket.name, key), previous)
+    return info.place
+
+
+def _remove(ledger: Ledger, bucket: BucketInfo, key: str, info: ObjectInfo) -> None:
+    ledger.delete(object_row(bucket.name, key))
+    if info.inline:
+        ledger.delete_inline(inline_row(bucket.name, key), info)
+    leave(ledger, bucket, info)
 
 
 def _extents(parts: Iterable[PartInfo]) -> Iterator[Extent]:
@@ -257,8 +301,12 @@ class Step(NamedTuple):
     do: Callable[[Ledger, Any], Committed]
 
 
-def _bucket_only(it: DeleteBucket | ConfigureBucket | SetVersioning) -> tuple[bytes, ...]:
+def _bucket_only(it: DeleteBucket | ConfigureBucket | SetVersioning | CacheMutation) -> tuple[bytes, ...]:
     return (bucket_row(it.bucket),)
+
+
+def _queued(it: EvictObject) -> tuple[bytes, ...]:
+    return (bucket_row(it.bucket), object_row(it.bucket, it.key), queue_row(it.bucket, it.place))
 
 
 def _bucket_and_object(
@@ -299,4 +347,9 @@ STEPS: dict[type[Mutation], Step] = {
     PutPart: Step(_part, put_part),
     CompleteUpload: Step(_upload, complete_upload),
     AbortUpload: Step(_upload, abort_upload),
+    ConfigureCache: Step(_bucket_only, configure_cache),
+    EvictObject: Step(_queued, evict_object),
+    MoveBoundary: Step(_bucket_only, move_boundary),
+    AdoptObjects: Step(_bucket_only, adopt_objects),
+    SaveReads: Step(_bucket_only, save_reads),
 }

@@ -34,6 +34,7 @@ from rocksdict import (
 
 from s3gw.store.figures import figures, unflushed
 from s3gw.store.interface import CorruptChunk, StoreFailed, StoreFull, StoreStalled
+from s3gw.store.keys import after_prefix
 from s3gw.store.options import CHUNKS, FAMILIES, INLINE, MIB, RECORDS, body_options, database_options
 
 Durability = Literal["commit", "os", "memory"]
@@ -89,6 +90,10 @@ class Batch:
     def put_chunk(self, row: bytes, value: bytes) -> None:
         self._rows.put(row, value, self._engine.handle(CHUNKS))
         self.nbytes += len(value)
+
+    def delete_all(self, prefix: bytes) -> None:
+        """Delete every record row that starts with ``prefix``."""
+        self._rows.delete_range(prefix, after_prefix(prefix))
 
     def delete_chunk(self, row: bytes) -> None:
         self._rows.delete(row, self._engine.handle(CHUNKS))

@@ -18,11 +18,12 @@ from collections.abc import Sequence
 from enum import Enum
 
 import msgspec
-from zope.interface import Interface
+from zope.interface import Attribute, Interface
 
 from s3gw.errors import S3Error
 from s3gw.model import (
     BucketInfo,
+    CacheRules,
     ListPage,
     ObjectInfo,
     ObjectLock,
@@ -33,6 +34,7 @@ from s3gw.model import (
     VersionPage,
 )
 from s3gw.s3.conditions import UNCONDITIONAL, WriteCondition
+from s3gw.store.cache_records import QueueRecord, ReadsRecord
 
 
 class Unknown(Enum):
@@ -293,6 +295,53 @@ class AbortUpload(msgspec.Struct, frozen=True):
     upload: str
 
 
+class ConfigureCache(msgspec.Struct, frozen=True):
+    """Make a bucket forget by these rules; with None, no longer. :raises NoSuchBucket:"""
+
+    bucket: str
+    rules: CacheRules | None
+    bucket_created: int | None = None
+
+
+class EvictObject(msgspec.Struct, frozen=True):
+    """Delete the object of a cache bucket that still has this place, unless it is pinned.
+
+    :ivar expired: only if it is gone by the rules. :ivar place: 0 for nothing at all."""
+
+    bucket: str
+    key: str
+    place: int
+    expired: bool = False
+
+
+class MoveBoundary(msgspec.Struct, frozen=True):
+    """The objects of a cache bucket before ``boundary`` are no longer young; it never moves back.
+
+    :ivar passed: the places of those that became old by it. :ivar hand: where eviction goes on among the old."""
+
+    bucket: str
+    boundary: int
+    passed: tuple[int, ...]
+    hand: int
+
+
+class AdoptObjects(msgspec.Struct, frozen=True):
+    """Put the next ``limit`` objects that a cache bucket had before it was one into its queue."""
+
+    bucket: str
+    limit: int
+
+
+class SaveReads(msgspec.Struct, frozen=True):
+    """Keep what is known of reads: ``pages``, but for those ``dropped``."""
+
+    bucket: str
+    pages: tuple[tuple[int, ReadsRecord], ...]
+    dropped: tuple[int, ...] = ()
+
+
+CacheMutation = ConfigureCache | EvictObject | MoveBoundary | AdoptObjects | SaveReads
+
 Mutation = (
     CreateBucket
     | DeleteBucket
@@ -309,6 +358,7 @@ Mutation = (
     | PutPart
     | CompleteUpload
     | AbortUpload
+    | CacheMutation
 )
 
 
@@ -318,11 +368,13 @@ class Committed(msgspec.Struct, frozen=True):
     :ivar previous: the object that it replaced, deleted or changed. One that stays as a version was not replaced.
     :ivar retired: blobs that nothing leads to any more; hand them to `IObjectStore.free` when their readers are done.
     :ivar made: in a bucket with versioning, the version or delete marker that it made.
+    :ivar place: in the queue, of an object that was written to a cache bucket.
     """
 
     previous: ObjectInfo | None = None
     retired: tuple[bytes, ...] = ()
     made: ObjectInfo | None = None
+    place: int = 0
 
 
 Outcome = Committed | S3Error | StoreFull | StoreStalled | CorruptChunk
@@ -362,8 +414,33 @@ class UploadQuery(msgspec.Struct, frozen=True):
     limit: int = 1000
 
 
+class ICacheBucket(Interface):
+    """A cache bucket as memory has it; any thread may look."""
+
+    rules = Attribute("`CacheRules`")
+    state = Attribute("`CacheState`, as of the last commit. Not to be changed.")
+    reads = Attribute("`Reads`: who reads an object says so there.")
+
+    def ends(queued: QueueRecord, place: int) -> int:
+        """When the object at ``place`` is gone, ms since the epoch; 0: never."""
+
+    def ends_by(rules: CacheRules, queued: QueueRecord, place: int) -> int:
+        """The same, if these were the rules."""
+
+
 class IObjectStore(Interface):
-    """A durable store of buckets, objects and multipart uploads."""
+    """A durable store of buckets, objects and multipart uploads.
+
+    An object of a cache bucket whose time is over (`CacheRules`, ``ttl``) is not there for any of these methods, from
+    that millisecond of the store's clock on, though its rows may be."""
+
+    caches = Attribute("The cache buckets by name: a mapping to `ICacheBucket`. Any thread may look.")
+
+    def expired(bucket: str, info: ObjectInfo) -> bool:
+        """Whether an object that was looked up earlier is gone by the rules of its cache bucket. Never blocks."""
+
+    def queue(bucket: str, start: int, end: int, limit: int) -> list[tuple[int, QueueRecord]]:
+        """The first ``limit`` objects of a cache bucket with ``start <= place < end``, by place."""
 
     def peek(bucket: str, key: str) -> ObjectInfo | Unknown | None:
         """Look an object up in memory alone. Never blocks; any thread, the reactor's among them.

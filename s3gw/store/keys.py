@@ -13,6 +13,9 @@ referenced blob            ``R\\0<blob, 16 bytes>``                     `records
 unreferenced blob          ``X\\0<blob, 16 bytes>``                     `records.BlobRecord`
 inline body (*inline*)     ``D\\0<bucket>\\0<key>``                      the bytes, then the 16-byte inline id
 the same of a version      ``D\\0<bucket>\\0<key>\\0<place, 8 bytes>``   the same
+cache bucket               ``K\\0<bucket>``                            `CacheState`
+queue of a cache bucket    ``Q\\0<bucket>\\0<place, 8 bytes>``         `QueueRecord`
+reads in a cache bucket    ``Y\\0<bucket>\\0<page, 8 bytes>``          `ReadsRecord`
 chunk (*chunks*)           ``C\\0<blob, 16 bytes><number, 4 bytes>``    the bytes of chunk ``number``
 =========================  ==========================================  ==============================================
 
@@ -41,6 +44,9 @@ UPLOADS = b"U\0"
 PARTS = b"P\0"
 REFERENCES = b"R\0"
 UNREFERENCED = b"X\0"
+CACHES = b"K\0"
+QUEUES = b"Q\0"
+READS = b"Y\0"
 INLINE_BODIES = b"D\0"
 CHUNKS = b"C\0"
 
@@ -156,6 +162,33 @@ def upload_of(row: bytes) -> str:
     return row[len(PARTS) : -3].decode()
 
 
+def cache_row(bucket: str) -> bytes:
+    return f"K\0{bucket}".encode()
+
+
+def queue_row(bucket: str, place: int) -> bytes:
+    return queue_of(bucket) + place.to_bytes(8, "big")
+
+
+def queue_of(bucket: str) -> bytes:
+    """What the rows of the bucket's queue start with; the places follow."""
+    return f"Q\0{bucket}\0".encode()
+
+
+def number_of(row: bytes) -> int:
+    """The place in a row of a queue, or the page in one of reads."""
+    return int.from_bytes(row[-8:], "big")
+
+
+def reads_row(bucket: str, page: int) -> bytes:
+    return reads_of(bucket) + page.to_bytes(8, "big")
+
+
+def reads_of(bucket: str) -> bytes:
+    """What the rows of the bucket's reads start with; the numbers of pages follow."""
+    return f"Y\0{bucket}\0".encode()
+
+
 def references_row(blob: bytes) -> bytes:
     return REFERENCES + blob
 
@@ -188,6 +221,8 @@ def row_name(row: bytes) -> str:
     if kind in (REFERENCES, UNREFERENCED, CHUNKS):
         blob, number = rest[:BLOB_BYTES], rest[BLOB_BYTES:]
         text = blob.hex() + (f"/{int.from_bytes(number, 'big')}" if number else "")
+    elif kind in (QUEUES, READS) and len(rest) > 9:
+        text = f"{rest[:-9].decode('utf-8', 'replace')}/{int.from_bytes(rest[-8:], 'big')}"
     elif kind == PARTS and len(rest) > 3:
         text = f"{rest[:-3].decode('utf-8', 'replace')}/{int.from_bytes(rest[-2:], 'big')}"
     elif kind in (VERSIONS, INLINE_BODIES) and rest.count(b"\0", 0, -PLACE_BYTES) > 1:

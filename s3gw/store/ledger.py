@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
 from typing import Any, TypeVar
 
 from s3gw.errors import ConditionalRequestConflict, InternalError, NoSuchBucket, NoSuchUpload
-from s3gw.model import BucketInfo, Extent, ObjectInfo, UploadInfo
+from s3gw.model import PIN, BucketInfo, CacheRules, Extent, ObjectInfo, UploadInfo
+from s3gw.store.cache_records import CacheState
+from s3gw.store.caches import CacheBucket, Caches, ends
 from s3gw.store.engine import Batch, Engine
-from s3gw.store.keys import bucket_row, references_row, unreferenced_row, upload_row
-from s3gw.store.records import BLOB, BUCKET, DOOMED, UPLOAD, BlobRecord, Codec
+from s3gw.store.keys import bucket_row, cache_row, references_row, unreferenced_row, upload_row
+from s3gw.store.records import BLOB, BUCKET, CACHE, DOOMED, UPLOAD, BlobRecord, Codec
 from s3gw.store.scan import Walk
 
 T = TypeVar("T")
@@ -22,13 +25,19 @@ Changes = dict[bytes, tuple[BlobRecord, BlobRecord]]
 class Ledger:
     """The rows as the mutations so far leave them, and the batch that makes them so.
 
+    :param caches: the cache buckets, which follow what is written.
+    :param now: ms since the epoch.
     :ivar replaced: bytes of inline bodies that were overwritten or deleted, that of row ``last_replaced`` the last.
     :ivar unsettled: prefixes of rows in the batch that `rows` is asked for.
     """
 
-    def __init__(self, engine: Engine, write: Callable[[Batch], None]) -> None:
+    def __init__(self, engine: Engine, write: Callable[[Batch], None], caches: Caches, now: int) -> None:
         self._engine = engine
         self._write = write
+        self._now = now
+        self._caches = caches
+        self._states: dict[str, CacheState] = {}
+        self._configured: dict[str, tuple[CacheRules, CacheState] | None] = {}
         self._rows: dict[bytes, Any] = {}
         self.batch = engine.batch()
         self.replaced = 0
@@ -77,8 +86,50 @@ class Ledger:
     def settle(self) -> None:
         """Write what was batched, so that scans see it."""
         if len(self.batch):
+            for bucket, state in self._states.items():
+                row = cache_row(bucket)
+                self.batch.put(row, CACHE.encode(row, state))
             self._write(self.batch)
+            self._follow()
         self.unsettled.clear()
+
+    def _follow(self) -> None:
+        """Let memory have the cache buckets as they were written."""
+        for bucket, cache in self._configured.items():
+            if cache is None:
+                self._caches.pop(bucket, None)
+            elif bucket in self._caches:
+                self._caches[bucket].configure(cache[0])
+            else:
+                self._caches[bucket] = CacheBucket(*cache)
+        self._configured.clear()
+        for bucket, state in self._states.items():
+            self._caches[bucket].state = copy(state)
+
+    def cache_state(self, bucket: str) -> CacheState:
+        """What a cache bucket holds, to be changed together with its rows."""
+        state = self._states.get(bucket)
+        if state is None:
+            configured = self._configured.get(bucket)
+            state = self._states[bucket] = copy(configured[1] if configured else self._caches[bucket].state)
+        return state
+
+    def set_cache(self, bucket: str, cache: tuple[CacheRules, CacheState] | None) -> None:
+        """A bucket is a cache bucket from now on, by other rules, or no longer."""
+        self._configured[bucket] = cache
+        self._states.pop(bucket, None)
+        if cache is not None:
+            self._states[bucket] = cache[1]
+
+    def live(self, bucket: BucketInfo, info: ObjectInfo | None) -> ObjectInfo | None:
+        """The object, unless it is gone by the rules of its bucket."""
+        if info is None or bucket.cache is None or not info.place or PIN in info.tags:
+            return info
+        cache = self._caches.get(bucket.name)
+        if cache is None or info.place < self.cache_state(bucket.name).base:
+            return info
+        gone = 0 < ends(bucket.cache, cache.reads, info.modified, info.ttl, info.place) <= self._now
+        return None if gone else info
 
     def rows(self, prefix: bytes) -> Iterator[bytes]:
         """The keys of the records that start with ``prefix``. Whoever batches such rows adds it to `unsettled`."""
@@ -92,9 +143,11 @@ class Ledger:
         """Whether no record starts with ``prefix``; `settle` comes before it."""
         return Walk(self._engine, prefix).next() is None
 
-    def walk(self, codec: Codec[T], prefix: bytes) -> Iterator[tuple[bytes, T]]:
-        """The records that start with ``prefix``; `settle` comes before it."""
+    def walk(self, codec: Codec[T], prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, T]]:
+        """The records that start with ``prefix``, from the row ``start`` on; `settle` comes before it."""
         walk = Walk(self._engine, prefix)
+        if start:
+            walk.seek(start)
         while (found := walk.next()) is not None:
             yield found[0], codec.decode(*found)
 

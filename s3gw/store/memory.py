@@ -7,6 +7,7 @@ get wrong. For tests of what stands above a store, and for a gateway whose objec
 from __future__ import annotations
 
 import itertools
+import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from threading import Lock
@@ -23,6 +24,7 @@ from s3gw.errors import (
     InternalError,
     InvalidArgument,
     InvalidBucketState,
+    InvalidRequest,
     MethodNotAllowed,
     NoSuchBucket,
     NoSuchKey,
@@ -49,30 +51,37 @@ from s3gw.model import (
 )
 from s3gw.s3.listing import list_page
 from s3gw.s3.locks import refuse_deletion, refuse_retention
+from s3gw.store.cache_records import QueueRecord
+from s3gw.store.caches import refuse_versions
 from s3gw.store.conditions import require
 from s3gw.store.interface import (
     AbortUpload,
+    AdoptObjects,
     BodyRow,
     ChunkRow,
     Committed,
     CompleteUpload,
     ConfigureBucket,
+    ConfigureCache,
     CorruptChunk,
     CreateBucket,
     CreateUpload,
     DeleteBucket,
     DeleteObject,
+    EvictObject,
     ExpireObject,
     ExpireVersion,
     HoldObject,
     InlineRow,
     IObjectStore,
     ListQuery,
+    MoveBoundary,
     Mutation,
     Outcome,
     PutObject,
     PutPart,
     RetainObject,
+    SaveReads,
     SetVersioning,
     StaleBody,
     StoreFailed,
@@ -80,6 +89,7 @@ from s3gw.store.interface import (
     UploadQuery,
     VersionQuery,
 )
+from s3gw.store.memory_caches import MemoryCaches
 from s3gw.store.records import listed, listed_version
 
 T = TypeVar("T")
@@ -113,11 +123,15 @@ class SortedCursor(Generic[T]):
 class MemoryStore:
     """A store in memory. See `IObjectStore`.
 
+    :param now: ms since the epoch: decides whether an object of a cache bucket is there.
     :ivar trouble: what the next writes raise, such as `StoreFull`; for tests.
     :ivar damaged: body rows that read as corrupt; for tests.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
+        self._forgetful = MemoryCaches(now)
+        self.caches = self._forgetful.caches
+        self.expired = self._forgetful.expired
         self.trouble: Exception | None = None
         self.damaged: set[BodyRow] = set()
         self._lock = Lock()
@@ -147,12 +161,25 @@ class MemoryStore:
             PutPart: self._put_part,
             CompleteUpload: self._complete_upload,
             AbortUpload: self._abort_upload,
+            ConfigureCache: self._configure_cache,
+            EvictObject: self._evict_object,
+            MoveBoundary: self._forgetful.move_boundary,
+            AdoptObjects: self._adopt_objects,
+            SaveReads: self._forgetful.save_reads,
         }
+
+    def queue(self, bucket: str, start: int, end: int, limit: int) -> list[tuple[int, QueueRecord]]:
+        with self._lock:
+            return self._forgetful.queue(bucket, start, end, limit)
 
     def _all(self, bucket: str, key: str) -> list[ObjectInfo]:
         return self._versions.get(bucket, {}).get(key, [])
 
     def peek(self, bucket: str, key: str) -> ObjectInfo | None:
+        return self._forgetful.live(bucket, self._current(bucket, key))
+
+    def _current(self, bucket: str, key: str) -> ObjectInfo | None:
+        """The object, even if it is gone by the rules of a cache bucket."""
         newest = self._all(bucket, key)[:1]
         return newest[0] if newest and not newest[0].marker else None
 
@@ -167,7 +194,8 @@ class MemoryStore:
             return [self._find(*name) for name in names]
 
     def _find(self, bucket: str, key: str, version: str) -> ObjectInfo | None:
-        return next((info for info in self._all(bucket, key) if version in ("", info.version)), None)
+        found = next((info for info in self._all(bucket, key) if version in ("", info.version)), None)
+        return self._forgetful.live(bucket, found)
 
     def look_up_buckets(self, names: Sequence[str]) -> list[BucketInfo | None]:
         return [self._buckets.get(name) for name in names]
@@ -182,7 +210,11 @@ class MemoryStore:
     def list_objects(self, bucket: str, query: ListQuery) -> ListPage:
         with self._lock:
             found = self._versions.get(bucket, {}).items()
-            cursor = SortedCursor((key, listed(infos[0])) for key, infos in found if not infos[0].marker)
+            cursor = SortedCursor(
+                (key, listed(infos[0]))
+                for key, infos in found
+                if not infos[0].marker and not self.expired(bucket, infos[0])
+            )
         return ListPage(*list_page(cursor, query.prefix, query.delimiter, query.after, query.limit))
 
     def list_versions(self, bucket: str, query: VersionQuery) -> VersionPage:
@@ -191,6 +223,7 @@ class MemoryStore:
                 (key, VersionEntry(key, listed_version(info), info is infos[0]))
                 for key, infos in sorted(self._versions.get(bucket, {}).items())
                 for info in infos
+                if not self.expired(bucket, info)
             ]
         within = None
         if query.after_order is not None:
@@ -336,14 +369,19 @@ class MemoryStore:
             raise taken(BucketName=it.info.name)
         self._buckets[it.info.name] = it.info
         self._versions[it.info.name] = {}
+        self._forgetful.configure(it.info.name, it.info.cache, empty=True)
         return Committed()
 
     def _delete_bucket(self, it: DeleteBucket) -> Committed:
         self._require_bucket(it.bucket, it.bucket_created)
-        if self._versions[it.bucket]:
+        kept = [info for infos in self._versions[it.bucket].values() for info in infos]
+        if any(not self.expired(it.bucket, info) for info in kept):
             raise BucketNotEmpty(BucketName=it.bucket)
+        lost: list[Extent] = [extent for info in kept for extent in info.extents]
+        for info in kept:
+            self._bodies.pop(info.inline, None)
         del self._buckets[it.bucket], self._versions[it.bucket]
-        lost: list[Extent] = []
+        self._forgetful.forget(it.bucket)
         for name in [name for name in self._uploads if name[0] == it.bucket]:
             lost += _extents(self._drop_upload(*name).values())
         return Committed(retired=self._settle((), lost))
@@ -361,6 +399,7 @@ class MemoryStore:
 
     def _set_versioning(self, it: SetVersioning) -> Committed:
         found = self._require_bucket(it.bucket, it.bucket_created)
+        refuse_versions(found)
         if it.status != ENABLED and OBJECT_LOCK in found.documents:
             raise InvalidBucketState()
         self._buckets[it.bucket] = msgspec.structs.replace(found, versioning=it.status)
@@ -385,9 +424,12 @@ class MemoryStore:
         for it in replaced:
             versions.remove(it)
             self._bodies.pop(it.inline, None)
+            self._forgetful.leave(bucket.name, it)
+        info = self._forgetful.enter(bucket.name, key, info)
         versions.insert(0, info)
         retired = self._settle(info.extents, [*lost, *(extent for it in replaced for extent in it.extents)])
-        return Committed(replaced[0] if replaced else None, retired, info if bucket.versioning else None)
+        made = info if bucket.versioning else None
+        return Committed(replaced[0] if replaced else None, retired, made, info.place)
 
     def _drop(self, bucket: str, key: str, info: ObjectInfo) -> Committed:
         """Delete a version for good."""
@@ -396,7 +438,29 @@ class MemoryStore:
         if not versions:
             del self._versions[bucket][key]
         self._bodies.pop(info.inline, None)
+        self._forgetful.leave(bucket, info)
         return Committed(info, self._settle((), info.extents))
+
+    def _evict_object(self, it: EvictObject) -> Committed:
+        info = self._current(it.bucket, it.key)
+        if info is None or not self._forgetful.may_evict(it, info):
+            return Committed()
+        return self._drop(it.bucket, it.key, info)
+
+    def _configure_cache(self, it: ConfigureCache) -> Committed:
+        found = self._require_bucket(it.bucket, it.bucket_created)
+        if it.rules is not None and found.versioning:
+            raise InvalidRequest("A bucket with versioning cannot have an x-s3gw-cache configuration.")
+        self._buckets[it.bucket] = msgspec.structs.replace(found, cache=it.rules)
+        self._forgetful.configure(it.bucket, it.rules, empty=not self._versions[it.bucket])
+        return Committed()
+
+    def _adopt_objects(self, it: AdoptObjects) -> Committed:
+        keys = self._versions.get(it.bucket, {})
+        adopted = self._forgetful.adopt(it, {key: infos[0] for key, infos in keys.items()})
+        for key, info in adopted.items():
+            keys[key][0] = info
+        return Committed()
 
     def _delete_object(self, it: DeleteObject) -> Committed:
         bucket = self._require_bucket(it.bucket, it.bucket_created)
@@ -404,6 +468,9 @@ class MemoryStore:
         require(it.condition, it.key, found)
         if bucket.versioning and not it.version:
             return self._put(bucket, it.key, ObjectInfo(0, it.now, "", owner=it.owner, marker=True))
+        if found is None and not it.version:
+            # It may be gone by the rules of a cache bucket, and its bytes still be there.
+            found = self._current(it.bucket, it.key)
         if found is None:
             return Committed()
         refuse_deletion(found.lock, it.now, bypass=it.bypass)
@@ -449,7 +516,9 @@ class MemoryStore:
 
     def _change(self, it: TagObject | RetainObject | HoldObject, info: ObjectInfo, **changes: Any) -> Committed:
         versions = self._versions[it.bucket][it.key]
-        versions[versions.index(info)] = msgspec.structs.replace(info, **changes)
+        changed = versions[versions.index(info)] = msgspec.structs.replace(info, **changes)
+        if info.place:
+            self._forgetful.retag(it.bucket, it.key, changed)
         return Committed(info)
 
     def _create_upload(self, it: CreateUpload) -> Committed:

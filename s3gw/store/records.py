@@ -20,6 +20,7 @@ import msgspec
 from awscrt.checksums import crc32c
 
 from s3gw.model import BucketInfo, Checksum, ObjectInfo, PartInfo, UploadInfo
+from s3gw.store.cache_records import CacheState, QueueRecord, ReadsRecord
 from s3gw.store.interface import CorruptChunk, StaleBody
 from s3gw.store.keys import BLOB_BYTES, row_name
 
@@ -119,6 +120,9 @@ OBJECT = Codec(ObjectInfo)
 UPLOAD = Codec(UploadInfo)
 PART = Codec(PartInfo)
 BLOB = Codec(BlobRecord)
+CACHE = Codec(CacheState)
+QUEUE = Codec(QueueRecord)
+READS = Codec(ReadsRecord)
 
 AnyCodec = Codec[Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from threading import Lock
 from time import perf_counter
 
@@ -24,14 +24,18 @@ from s3gw.model import (
     version_order,
 )
 from s3gw.s3.listing import list_page
+from s3gw.store.cache_records import QueueRecord
+from s3gw.store.caches import Caches, load_caches
 from s3gw.store.check import Fault, faults
 from s3gw.store.checkpoint import take_checkpoint
 from s3gw.store.commit import STEPS
 from s3gw.store.engine import Batch, Durability, Engine, Observe, each
 from s3gw.store.interface import (
     UNKNOWN,
+    AdoptObjects,
     ChunkRow,
     ConfigureBucket,
+    ConfigureCache,
     CorruptChunk,
     CreateBucket,
     CreateUpload,
@@ -65,10 +69,13 @@ from s3gw.store.keys import (
     chunk_row,
     inline_row,
     null_row,
+    number_of,
     object_row,
     objects_of,
     part_row,
     parts_of,
+    queue_of,
+    queue_row,
     upload_row,
     uploads_of,
     version_row,
@@ -79,7 +86,7 @@ from s3gw.store.logs import inspect_logs, mend_manifest
 from s3gw.store.marker import claim
 from s3gw.store.options import MIB
 from s3gw.store.reclaim import Rounds, delete_blobs, unreferenced
-from s3gw.store.records import BUCKET, OBJECT, PART, UPLOAD, open_chunk, open_inline
+from s3gw.store.records import BUCKET, OBJECT, PART, QUEUE, UPLOAD, open_chunk, open_inline
 from s3gw.store.scan import ObjectCursor, UploadCursor, VersionCursor, Walk
 from s3gw.store.scrub import scrub_step
 from s3gw.store.staging import WRITE_BYTES, Staging
@@ -88,10 +95,15 @@ RESERVE_BYTES = 256 * MIB
 """Room on disk that is kept for deletes and compaction, unless told otherwise."""
 
 GROWING = (
-    *(CreateBucket, ConfigureBucket, SetVersioning),
+    *(CreateBucket, ConfigureBucket, SetVersioning, ConfigureCache, AdoptObjects),
     *(PutObject, TagObject, RetainObject, HoldObject, CreateUpload, PutPart),
 )
 """Mutations that are refused when there is no room; the others free some, or free what was staged."""
+
+
+def now_ms() -> int:
+    """The time, in ms since the epoch."""
+    return time.time_ns() // 1_000_000
 
 
 @implementer(IObjectStore, ICheckpointStore, IScrubStore)
@@ -102,9 +114,11 @@ class RocksStore:
     :ivar damage: what opening found damaged, and went on in spite of; in words, for the log.
     """
 
-    def __init__(self, engine: Engine, damage: Sequence[str] = ()) -> None:
+    def __init__(self, engine: Engine, damage: Sequence[str] = (), now: Callable[[], int] = now_ms) -> None:
         self._engine = engine
+        self._now = now
         self.damage = list(damage)
+        self.caches = load_caches(engine, self.damage)
         self._references = Lock()
         self._staging = Staging(engine)
         self._rounds = Rounds(engine)
@@ -120,6 +134,7 @@ class RocksStore:
         create: bool = True,
         reserve_bytes: int = RESERVE_BYTES,
         observe: Observe | None = None,
+        now: Callable[[], int] = now_ms,
     ) -> RocksStore:
         """Open the database in directory ``path``.
 
@@ -129,6 +144,7 @@ class RocksStore:
         :param create: make the directory and the database if there is none.
         :param reserve_bytes: with less room on disk, writes that need room raise `StoreFull`.
         :param observe: told of each operation on RocksDB.
+        :param now: ms since the epoch: decides whether an object of a cache bucket is there.
         :raises StoreUnusable: in one line, why not.
         """
         with claim(path, create=create):
@@ -141,14 +157,30 @@ class RocksStore:
                 reserve_bytes=reserve_bytes,
                 observe=observe,
             )
-        return cls(engine, damage)
+        return cls(engine, damage, now)
+
+    def expired(self, bucket: str, info: ObjectInfo) -> bool:
+        """As `IObjectStore.expired`."""
+        cache = self.caches.get(bucket)
+        return cache is not None and cache.expired(info, self._now())
+
+    def queue(self, bucket: str, start: int, end: int, limit: int) -> list[tuple[int, QueueRecord]]:
+        begun = perf_counter()
+        walk = Walk(self._engine, queue_of(bucket))
+        walk.seek(queue_row(bucket, start))
+        found: list[tuple[int, QueueRecord]] = []
+        while len(found) < limit and (entry := walk.next()) is not None and number_of(entry[0]) < end:
+            found.append((number_of(entry[0]), QUEUE.decode(*entry)))
+        self._engine.observed("iter", 0, begun)
+        return found
 
     def peek(self, bucket: str, key: str) -> ObjectInfo | Unknown | None:
         """:raises CorruptChunk:"""
         row = object_row(bucket, key)
         may_exist, value = self._engine.peek(row)
         if value is not None:
-            return OBJECT.decode(row, value)
+            info = OBJECT.decode(row, value)
+            return None if info.place and self.expired(bucket, info) else info
         return UNKNOWN if may_exist else None
 
     def peek_bucket(self, bucket: str) -> BucketInfo | Unknown | None:
@@ -161,7 +193,11 @@ class RocksStore:
 
     def look_up(self, names: Sequence[tuple[str, str]]) -> list[ObjectInfo | CorruptChunk | None]:
         rows = [object_row(bucket, key) for bucket, key in names]
-        return [_open_object(row, value) for row, value in zip(rows, each(self._engine.records, rows), strict=True)]
+        found = [_open_object(row, value) for row, value in zip(rows, each(self._engine.records, rows), strict=True)]
+        return [self._unless_expired(bucket, info) for (bucket, _), info in zip(names, found, strict=True)]
+
+    def _unless_expired(self, bucket: str, info: ObjectInfo | CorruptChunk | None) -> ObjectInfo | CorruptChunk | None:
+        return None if isinstance(info, ObjectInfo) and info.place and self.expired(bucket, info) else info
 
     def look_up_versions(self, names: Sequence[tuple[str, str, str]]) -> list[ObjectInfo | CorruptChunk | None]:
         rows: list[bytes] = []
@@ -171,6 +207,8 @@ class RocksStore:
             rows.append(null_row(bucket, key) if order is None else version_row(bucket, key, order))
         values = each(self._engine.records, rows)
         opened = [_open_object(row, value) for row, value in zip(rows, values, strict=True)]
+        for index, (bucket, _, _) in enumerate(names):
+            opened[2 * index] = self._unless_expired(bucket, opened[2 * index])
         return [
             self._choose(*name, current, kept)
             for name, current, kept in zip(names, opened[::2], opened[1::2], strict=True)
@@ -221,14 +259,16 @@ class RocksStore:
 
     def list_objects(self, bucket: str, query: ListQuery) -> ListPage:
         start = perf_counter()
-        cursor = ObjectCursor(self._engine, objects_of(bucket), query.prefix)
+        cursor = ObjectCursor(self._engine, objects_of(bucket), query.prefix, self.caches.get(bucket), self._now())
         page = ListPage(*list_page(cursor, query.prefix, query.delimiter, query.after, query.limit))
         self._engine.observed("iter", cursor.nbytes, start)
         return page
 
     def list_versions(self, bucket: str, query: VersionQuery) -> VersionPage:
         start = perf_counter()
-        cursor = VersionCursor(self._engine, bucket, query.prefix, query.after, query.after_order)
+        cursor = VersionCursor(
+            self._engine, bucket, query.prefix, query.after, query.after_order, self.caches.get(bucket), self._now()
+        )
         found, prefixes, truncated, last = list_page(cursor, query.prefix, query.delimiter, query.after, query.limit)
         self._engine.observed("iter", cursor.nbytes, start)
         return VersionPage.of(found, prefixes, truncated, last)
@@ -280,7 +320,7 @@ class RocksStore:
     def commit(self, mutations: Sequence[Mutation]) -> list[Outcome]:
         # Nothing to do for who has settled before, as one should: here others wait for it.
         self._staging.settle(blob for it in mutations if isinstance(it, PutObject | PutPart) for blob in it.staged)
-        run = _Commit(self._engine)
+        run = _Commit(self._engine, self.caches, self._now())
         with self._references:
             written = run.write(mutations)
         if written:
@@ -350,9 +390,9 @@ def _open_body(row: ChunkRow | InlineRow, key: bytes, value: bytes | CorruptChun
 class _Commit:
     """One call of `RocksStore.commit`."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, caches: Caches, now: int) -> None:
         self._engine = engine
-        self.ledger = Ledger(engine, self._write)
+        self.ledger = Ledger(engine, self._write, caches, now)
         self._written = 0
         self.results: list[Outcome] = []
 

@@ -9,6 +9,8 @@ window that is crossed makes the next one wider.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rocksdict import RdictIter
 
 from s3gw.model import ObjectInfo, UploadInfo, VersionEntry
@@ -23,7 +25,10 @@ from s3gw.store.keys import (
     versions_of,
 )
 from s3gw.store.options import RECORDS
-from s3gw.store.records import LISTED, UPLOAD, listed, listed_version
+from s3gw.store.records import LISTED, OBJECT, UPLOAD, listed, listed_version
+
+if TYPE_CHECKING:
+    from s3gw.store.caches import CacheBucket
 
 DESERT_STEP = 4096
 """Deleted rows that one step may pass: about half a millisecond."""
@@ -130,10 +135,15 @@ class Walk:
 class ObjectCursor:
     """The objects of a bucket by key, as a listing shows them, for `list_page`.
 
+    :param cache: of a cache bucket; what is gone at ``now`` by its rules is left out.
     :ivar nbytes: of the records read.
     """
 
-    def __init__(self, engine: Engine, objects: bytes, prefix: str) -> None:
+    def __init__(
+        self, engine: Engine, objects: bytes, prefix: str, cache: CacheBucket | None = None, now: int = 0
+    ) -> None:
+        self._cache = cache
+        self._now = now
         self._walk = Walk(engine, objects + prefix.encode())
         self._objects = objects
         self._skip = len(objects)
@@ -144,12 +154,12 @@ class ObjectCursor:
 
     def next(self) -> tuple[str, ObjectInfo] | None:
         """:raises CorruptChunk:"""
-        found = self._walk.next()
-        if found is None:
-            return None
-        row, value = found
-        self.nbytes += len(value)
-        return row[self._skip :].decode(), listed(LISTED.decode(row, value))
+        while (found := self._walk.next()) is not None:
+            row, value = found
+            self.nbytes += len(value)
+            if self._cache is None or not self._cache.expired(OBJECT.decode(row, value), self._now):
+                return row[self._skip :].decode(), listed(LISTED.decode(row, value))
+        return None
 
 
 class _Versions:
@@ -195,10 +205,22 @@ class VersionCursor:
 
     :param after: the key that the page begins behind, and ``after_order`` the order of a version of that key that it
         begins behind, or None for all of them.
+    :param cache: as for `ObjectCursor`, with ``now``.
     :ivar nbytes: of the records read.
     """
 
-    def __init__(self, engine: Engine, bucket: str, prefix: str, after: str, after_order: int | None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        bucket: str,
+        prefix: str,
+        after: str,
+        after_order: int | None,
+        cache: CacheBucket | None = None,
+        now: int = 0,
+    ) -> None:
+        self._cache = cache
+        self._now = now
         self._kinds = (
             _Versions(engine, objects_of(bucket), prefix, placed=False),
             _Versions(engine, nulls_of(bucket), prefix, placed=False),
@@ -219,12 +241,15 @@ class VersionCursor:
 
     def next(self) -> tuple[str, VersionEntry] | None:
         """:raises CorruptChunk:"""
-        first = min((kind for kind in self._kinds if kind.head is not None), key=_position, default=None)
-        if first is None or first.head is None:
-            return None
-        key, _, row, value = first.head
-        first.advance()
-        self.nbytes += len(value)
+        while True:
+            first = min((kind for kind in self._kinds if kind.head is not None), key=_position, default=None)
+            if first is None or first.head is None:
+                return None
+            key, _, row, value = first.head
+            first.advance()
+            self.nbytes += len(value)
+            if self._cache is None or not self._cache.expired(OBJECT.decode(row, value), self._now):
+                break
         latest, self._key = key != self._key, key
         return key, VersionEntry(key, listed_version(LISTED.decode(row, value)), latest)
 

@@ -32,6 +32,7 @@ from s3gw.model import (
     version_order,
 )
 from s3gw.s3.locks import refuse_deletion, refuse_retention
+from s3gw.store.caches import retag
 from s3gw.store.conditions import require
 from s3gw.store.interface import (
     ALWAYS,
@@ -236,7 +237,10 @@ def _delete(ledger: Ledger, history: History, info: ObjectInfo) -> Committed:
 
 def tag_object(ledger: Ledger, it: TagObject) -> Committed:
     row, info = _meant(ledger, it)
-    ledger.put(OBJECT, row, replace(info, tags=it.tags))
+    tagged = replace(info, tags=it.tags)
+    ledger.put(OBJECT, row, tagged)
+    if info.place:
+        retag(ledger, ledger.require_bucket(it.bucket, it.bucket_created), it.key, tagged)
     return Committed(info)
 
 
@@ -258,9 +262,9 @@ def _meant(ledger: Ledger, it: TagObject | RetainObject | HoldObject) -> tuple[b
     """The row and the record of the version that a mutation changes.
 
     :raises NoSuchBucket: :raises NoSuchKey: :raises NoSuchVersion: :raises MethodNotAllowed: a delete marker."""
-    ledger.require_bucket(it.bucket, it.bucket_created)
+    bucket = ledger.require_bucket(it.bucket, it.bucket_created)
     row = object_row(it.bucket, it.key)
-    current = ledger.get(OBJECT, row)
+    current = ledger.live(bucket, ledger.get(OBJECT, row))
     if current is not None and it.version in ("", current.version):
         return row, current
     if not it.version:

@@ -38,6 +38,7 @@ class Bodies:
     :param cache: of hot rows; those of encrypted bodies are in it as they are stored.
     :param in_thread: calls a function in a worker thread.
     :param reclaim: called with a retired blob that nobody holds.
+    :ivar places: how many readers hold objects of cache buckets, by bucket and place.
     :ivar lanes: the lanes that reads go through: small ones do not wait behind large ones.
     """
 
@@ -54,6 +55,7 @@ class Bodies:
         self._reclaim = reclaim
         self.cache = cache
         self._pins: dict[bytes, int] = {}
+        self.places: dict[tuple[str, int], int] = {}
         self._doomed: set[bytes] = set()
         self._small: Lane[Rows, list[Buffer]] = Lane(hand_over, self._read_rows, most=32, weigh=len)
         self._large: Lane[Rows, list[Buffer]] = Lane(hand_over, self._read_rows, most=WIDE_WINDOW_CHUNKS, weigh=len)
@@ -141,7 +143,7 @@ def _cut(buffer: Buffer, span: Span) -> Buffer:
 class HeldObject:
     """An object whose blobs are pinned: `operations.call.Reader`."""
 
-    __slots__ = ("_bodies", "_bucket", "_held", "_key", "info")
+    __slots__ = ("_bodies", "_bucket", "_held", "_key", "_place", "info")
 
     def __init__(self, bodies: Bodies, bucket: str, key: str, info: ObjectInfo) -> None:
         self._bodies = bodies
@@ -149,7 +151,11 @@ class HeldObject:
         self._key = key
         self.info = info
         self._held = info.extents
+        self._place = info.place
         bodies.pin(self._held)
+        if info.place:
+            name = (bucket, info.place)
+            bodies.places[name] = bodies.places.get(name, 0) + 1
 
     def source(self, start: int, length: int, unseal: Open | None = None) -> ObjectSource:
         """``length`` bytes from ``start``."""
@@ -160,6 +166,12 @@ class HeldObject:
         """Let go of the blobs."""
         held, self._held = self._held, ()
         self._bodies.unpin(held)
+        if self._place:
+            name, self._place = (self._bucket, self._place), 0
+            if self._bodies.places[name] == 1:
+                del self._bodies.places[name]
+            else:
+                self._bodies.places[name] -= 1
 
 
 class ObjectSource:

@@ -82,8 +82,8 @@ class Lane(Generic[Job, Result]):
             self._done, self._failed, callbackArgs=(batch,), errbackArgs=(batch,)
         )
 
-    def begun(self, jobs: Sequence[Job]) -> None:
-        """Called before a batch goes to the pool."""
+    def begun(self, jobs: list[Job]) -> None:
+        """Called before a batch goes to the pool, which does what is then in ``jobs``."""
 
     def ended(self, error: BaseException | None) -> None:
         """Called when a batch is back, before anybody hears of it and before the next begins.

@@ -19,6 +19,11 @@ Families (all are present, with every label value, from the start):
 | ``s3gw_buffered_bytes``                           | bytes of bodies held for slow clients, about                 |
 | ``s3gw_cache_hits_total`` and ``_misses_total``   | body rows found in, or missing from, the cache of hot bodies |
 | ``s3gw_cache_bytes``                              | what that cache holds                                        |
+| ``s3gw_cache_bucket_bytes`` and ``_objects``      | what all cache buckets hold                                  |
+| ``s3gw_cache_bucket_hits_total``, ``_misses_``    | reads in them of objects that were there, and were not       |
+| ``s3gw_cache_bucket_evicted_objects_total`` and   | what had to go for the sake of a cap; ``..._expired_...``:   |
+| ``_evicted_bytes_total``, ``_expired_...``        | what was removed because its time was over                   |
+| ``s3gw_cache_bucket_eviction_age_seconds``        | age since its write of what was evicted                      |
 | ``s3gw_uploads_expired_total``                    | abandoned uploads that were aborted                          |
 | ``s3gw_last_checkpoint_timestamp_seconds``        | when the last checkpoint was made; 0: not since the start    |
 | ``s3gw_checkpoint_errors_total``                  | checkpoints that failed                                      |
@@ -68,14 +73,7 @@ class _Latency:
         self.total += ms
 
     def family(self, name: str, text: str) -> Metric:
-        family = HistogramMetricFamily(name, text)
-        running = 0
-        buckets = []
-        for bound, count in zip((*BUCKETS_MS, float("inf")), self.counts, strict=True):
-            running += count
-            buckets.append((floatToGoString(bound), running))
-        family.add_metric([], buckets, self.total)
-        return family
+        return _histogram(name, text, BUCKETS_MS, self.counts, self.total)
 
 
 class Metrics(Collector):
@@ -121,6 +119,17 @@ class Metrics(Collector):
         """A counter that is kept elsewhere and asked for its value when it is read; ``name`` without ``_total``."""
         self._further.append(lambda: CounterMetricFamily(name, text, value=value()))
 
+    def histogram(
+        self, name: str, text: str, bounds: Sequence[float], read: Callable[[], tuple[list[int], float]]
+    ) -> None:
+        """A histogram that is kept elsewhere: how many were up to each bound, and above the last; and their sum."""
+
+        def family() -> Metric:
+            counts, total = read()
+            return _histogram(name, text, bounds, counts, total)
+
+        self._further.append(family)
+
     def properties(self, read: Callable[[], Mapping[str, int]]) -> None:
         """The store's own figures as ``s3gw_store_property{name}``."""
 
@@ -162,6 +171,17 @@ class Metrics(Collector):
         )
         for family in self._further:
             yield family()
+
+
+def _histogram(name: str, text: str, bounds: Sequence[float], counts: Sequence[int], total: float) -> Metric:
+    family = HistogramMetricFamily(name, text)
+    running = 0
+    buckets = []
+    for bound, count in zip((*bounds, float("inf")), counts, strict=True):
+        running += count
+        buckets.append((floatToGoString(bound), running))
+    family.add_metric([], buckets, total)
+    return family
 
 
 def _counters(name: str, text: str, label: str, values: Iterable[tuple[str, float]]) -> Metric:

@@ -13,31 +13,39 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
+import msgspec
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from s3gw.errors import InsufficientStorage, InternalError, S3Error, SlowDown
-from s3gw.model import BucketInfo, ListPage, ObjectInfo, PartPage, UploadInfo, UploadPage, VersionPage
-from s3gw.operations.call import Known
+from s3gw.model import BucketInfo, CacheRules, ListPage, ObjectInfo, PartPage, UploadInfo, UploadPage, VersionPage
+from s3gw.operations.call import CacheFigures, Doomed, Known
 from s3gw.store.cache import BodyCache
+from s3gw.store.cache_records import QueueRecord
 from s3gw.store.interface import (
     UNKNOWN,
+    AdoptObjects,
     Committed,
+    CompleteUpload,
     ConfigureBucket,
+    ConfigureCache,
     CorruptChunk,
     CreateBucket,
     CreateUpload,
     DeleteBucket,
     DeleteObject,
+    EvictObject,
     ExpireObject,
     ExpireVersion,
     IObjectStore,
     ListQuery,
+    MoveBoundary,
     Mutation,
     PutObject,
     PutPart,
+    SaveReads,
     SetVersioning,
     StoreFailed,
     StoreFull,
@@ -46,6 +54,7 @@ from s3gw.store.interface import (
     VersionQuery,
 )
 from s3gw.web.bodies import Bodies, Buffer, HeldObject
+from s3gw.web.forgetting import Forgetting
 from s3gw.web.lanes import HandOver, Lane
 
 T = TypeVar("T")
@@ -65,6 +74,9 @@ KNOWN_OBJECTS = 8192
 KNOWN_EXTENTS = 8
 """The most extents of such an object: records of thousands of parts would make it a lot of memory."""
 
+OF_BUCKETS = (DeleteBucket, ConfigureBucket, SetVersioning, ConfigureCache, MoveBoundary, AdoptObjects, SaveReads)
+"""Mutations that are about a bucket and no key of it."""
+
 KNOWN_BUCKETS = 4096
 """Bucket records kept in memory."""
 
@@ -74,13 +86,20 @@ class _CommitLane(Lane[Mutation, Committed]):
 
     :ivar uncertain: those in the batch that is being committed, and those in ``lost``.
     :ivar lost: those of batches that failed: they may look written, and may be gone after the next power cut.
+    :ivar forgetting: knows which objects are not to be evicted after all.
     """
 
     uncertain: frozenset[tuple[str, str]] = frozenset()
     lost: frozenset[tuple[str, str]] = frozenset()
     known: dict[tuple[str, str], Known]
 
-    def begun(self, jobs: Sequence[Mutation]) -> None:
+    forgetting: Forgetting | None = None
+
+    def begun(self, jobs: list[Mutation]) -> None:
+        if self.forgetting is not None and self.forgetting.evicting:
+            for index, job in enumerate(jobs):
+                if isinstance(job, EvictObject) and self.forgetting.wanted(job):
+                    jobs[index] = msgspec.structs.replace(job, place=0)
         self.uncertain = frozenset(map(_name, jobs)) | self.lost
         for name in self.uncertain:
             self.known.pop(name, None)
@@ -95,14 +114,14 @@ def _name(mutation: Mutation) -> tuple[str, str]:
     """The bucket and key that a mutation changes; no key for one of the bucket itself."""
     if isinstance(mutation, CreateBucket):
         return mutation.info.name, ""
-    if isinstance(mutation, (DeleteBucket, ConfigureBucket, SetVersioning)):
+    if isinstance(mutation, OF_BUCKETS):
         return mutation.bucket, ""
     if isinstance(mutation, CreateUpload):
         return mutation.info.bucket, mutation.info.key
     return mutation.bucket, mutation.key
 
 
-_REPLACING = (PutObject, DeleteObject, ExpireObject, ExpireVersion)
+_REPLACING = (PutObject, DeleteObject, EvictObject, ExpireObject, ExpireVersion)
 """Mutations whose previous object is no more."""
 
 
@@ -135,18 +154,55 @@ class LaneStorage:
         self._lookups: Lane[tuple[str, str], ObjectInfo | None] = Lane(hand_over, store.look_up)
         self._version_lookups: Lane[tuple[str, str, str], ObjectInfo | None] = Lane(hand_over, store.look_up_versions)
         self._frees: Lane[bytes, None] = Lane(hand_over, self._free, most=64)
+        self.caches = store.caches
+        self.forgetting = self._commits.forgetting = Forgetting(self, clock, self._now)
+        self.hits = self.misses = 0
 
     def known(self, bucket: str, key: str) -> Known | None:
         """The object under a key if its record is kept decoded."""
-        return self._known.get((bucket, key))
+        known = self._known.get((bucket, key))
+        if known is not None and known.info.place and self._store.expired(bucket, known.info):
+            return None
+        return known
 
     def hot_body(self, info: ObjectInfo) -> Buffer | None:
         """The body of a known object, if it is inline, readable as it is, and in the cache."""
         return self.cache.inline(info.inline) if info.inline and info.encryption is None else None
 
+    def _now(self) -> int:
+        return int(self._clock.seconds() * 1000)
+
+    def touched(self, bucket: str, info: ObjectInfo) -> None:
+        """Somebody reads an object that has a place in a cache bucket."""
+        cache = self.caches.get(bucket)
+        if cache is not None:
+            self.hits += 1
+            cache.reads.read(info.place, self._now())
+
+    def missed(self, bucket: str) -> None:
+        """Somebody asked for an object that is not there."""
+        if bucket in self.caches:
+            self.misses += 1
+
+    def busy(self, bucket: str, place: int) -> bool:
+        """Whether somebody is reading the object of a cache bucket at this place."""
+        return (bucket, place) in self._bodies.places
+
+    def cache_figures(self, bucket: str) -> CacheFigures | None:
+        """What a cache bucket holds; None if it is none."""
+        return self.forgetting.figures(bucket)
+
+    async def foretell(self, bucket: str, rules: CacheRules, limit: int) -> list[Doomed]:
+        """What would have to go from a cache bucket at this moment if these were its rules, at most so many."""
+        return await self.forgetting.foretell(bucket, rules, limit)
+
+    async def queue(self, bucket: str, start: int, end: int, limit: int) -> list[tuple[int, QueueRecord]]:
+        """As `IObjectStore.queue`."""
+        return await self.in_thread(lambda: self._store.queue(bucket, start, end, limit))
+
     async def find(self, bucket: str, key: str) -> ObjectInfo | None:
         """The object under a key, or None."""
-        known = self._known.get((bucket, key))
+        known = self.known(bucket, key)
         if known is not None:
             return known.info
         info, durable = await self._look(bucket, key)
@@ -156,7 +212,7 @@ class LaneStorage:
 
     async def open(self, bucket: str, key: str) -> HeldObject | None:
         """As `find`, with the object's bytes held until the answer is closed."""
-        known = self._known.get((bucket, key))
+        known = self.known(bucket, key)
         if known is not None:
             return self._bodies.hold(bucket, key, known.info)
         info, durable = await self._look(bucket, key)
@@ -361,7 +417,7 @@ class LaneStorage:
         return await gatherResults([Deferred.fromCoroutine(outcome(mutation)) for mutation in mutations])
 
     def _happened(self, mutation: Mutation, outcome: Committed) -> None:
-        if isinstance(mutation, (CreateBucket, DeleteBucket, ConfigureBucket, SetVersioning)):
+        if isinstance(mutation, (CreateBucket, DeleteBucket, ConfigureBucket, ConfigureCache, SetVersioning)):
             bucket, _ = _name(mutation)
             self._buckets.pop(bucket, None)
             # What is kept of answers says what the configuration was.
@@ -369,6 +425,12 @@ class LaneStorage:
                 del self._known[name]
         elif isinstance(mutation, _REPLACING) and outcome.previous is not None:
             self.cache.drop(outcome.previous.inline)
+        elif isinstance(mutation, AdoptObjects):
+            # Their records have places now.
+            self._known.clear()
+        if outcome.place and isinstance(mutation, (PutObject, CompleteUpload)):
+            again = outcome.previous is not None
+            self.forgetting.wrote(mutation.bucket, mutation.key, outcome.place, mutation.info.ttl, again)
         if outcome.retired:
             self._lookups.settled().addBoth(lambda _: self._version_lookups.settled()).addBoth(
                 lambda _: self._bodies.retire(outcome.retired)

@@ -191,7 +191,7 @@ class InMemoryGateway:
         ring = KeyRing(keys)
         self.clock = Clock()
         self.clock.advance(NOW)
-        self.store = MemoryStore() if store is None else store
+        self.store = MemoryStore(self._now) if store is None else store
         self.storage = LaneStorage(self.store, hand_over, self.clock, cache_bytes=16 * 1024 * 1024)
         authenticator = Authenticator(ring if len(ring) else None, REGION, self.clock.seconds)
         self.gateway = Gateway(
@@ -206,6 +206,9 @@ class InMemoryGateway:
         tree = ServiceResource(self.gateway, authenticator, suffixes, {})
         self.site = GatewaySite(tree, reactor=self.clock, refuse=refuse, limits=limits)
         self._connections: list[Connection] = []
+
+    def _now(self) -> int:
+        return int(self.clock.seconds() * 1000)
 
     def connect(self) -> Connection:
         """A fresh connection; `close` closes it."""
