@@ -11,6 +11,7 @@ part                 be of an upload that exists
 inline body          be there for each object that names one, with its id, and for nothing else
 referenced blob      count the extents of objects and parts that name it, and be there for each that is named
 unreferenced blob    be named by nothing
+queue                have the place of the object that it names, and every place that is counted; row K is their sum
 chunk                be of a blob that exists, one for each number below the blob's count
 ===================  ==========================================================================================
 """
@@ -33,8 +34,10 @@ from s3gw.store.options import CHUNKS, INLINE, RECORDS
 from s3gw.store.records import (
     BLOB,
     BUCKET,
+    CACHE,
     OBJECT,
     PART,
+    QUEUE,
     UPLOAD,
     BlobRecord,
     Codec,
@@ -99,7 +102,7 @@ class _Inspection:
         self._blobs: dict[bytes, BlobRecord] = {}
 
     def run(self) -> Iterator[Fault]:
-        for look in (self._manifests, self._inline_bodies, self._blob_records, self._chunks):
+        for look in (self._manifests, self._queues, self._inline_bodies, self._blob_records, self._chunks):
             look()
             yield from self._found
             self._found.clear()
@@ -166,6 +169,27 @@ class _Inspection:
                 self._fault(row, HEADLESS)
             elif current is not None and order >= current.order:
                 self._fault(row, "current version that is not the newest")
+
+    def _queues(self) -> None:
+        counted = {row[len(keys.CACHES) :]: state for row, state in self._records(CACHE, keys.CACHES)}
+        found = {bucket: [0, 0, 0, 0] for bucket in counted}
+        for row, queued in self._records(QUEUE, keys.QUEUES):
+            bucket, place = row[len(keys.QUEUES) : -9], keys.number_of(row)
+            owner = keys.object_row(bucket.decode(), queued.key)
+            (record,) = self._engine.records([owner])
+            try:
+                if bucket not in counted or record is None or OBJECT.decode(owner, record).place != place:
+                    self._fault(row, "place of no object")
+            except CorruptChunk:
+                continue
+            if bucket in counted:
+                young = place >= counted[bucket].boundary
+                for index, amount in enumerate((1, queued.size, young, young * queued.size)):
+                    found[bucket][index] += amount
+        for bucket, state in counted.items():
+            if found[bucket] != [state.objects, state.nbytes, state.young_objects, state.young_bytes]:
+                row = keys.cache_row(bucket.decode())
+                self._fault(row, f"counts {state.objects} objects, {state.nbytes} bytes; there are {found[bucket]}")
 
     def _name(self, extents: tuple[Extent, ...]) -> None:
         for extent in extents:
