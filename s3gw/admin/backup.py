@@ -12,10 +12,16 @@ from pathlib import Path
 import msgspec
 
 from s3gw.admin.database import database, give_to_owner
+from s3gw.admin.endpoint import endpoint_of
+from s3gw.admin.extra import from_extra
 from s3gw.admin.online import ask_checkpoint
+from s3gw.admin.place import Directory, Place
 from s3gw.admin.report import AdminError, Report, in_bytes
 from s3gw.admin.repository import Repository
 from s3gw.store.checkpoint import checkpoints, is_checkpoint, take_checkpoint
+
+BUCKETS = "s3://"
+"""What a target begins with that is in a bucket."""
 
 CHECKPOINT = "backup-in-progress"
 """Where, in the database's own directory and so on its file system, the checkpoint of an offline backup is."""
@@ -24,10 +30,11 @@ CHECKPOINT = "backup-in-progress"
 def run_backup(arguments: argparse.Namespace, report: Report) -> int:
     """``s3gw-admin backup SOURCE TARGET [--from-checkpoint | --online CHECKPOINT_DIR] [--keep N]``"""
     source: Path = arguments.source
-    if arguments.target.absolute().is_relative_to(source.absolute()):
-        raise AdminError(f"{arguments.target} is inside of what is to be backed up")
-    repository = Repository.made(arguments.target)
-    with repository.locked():
+    place = _place(arguments)
+    if isinstance(place, Directory) and Path(arguments.target).absolute().is_relative_to(source.absolute()):
+        raise AdminError(f"{place} is inside of what is to be backed up")
+    repository = Repository.made(place)
+    with place.locked():
         with _checkpoint(source, arguments) as checkpoint:
             size = sum(path.stat().st_size for path in checkpoint.iterdir())
             with report.progress("backed up", size, size=True) as step:
@@ -41,6 +48,23 @@ def run_backup(arguments: argparse.Namespace, report: Report) -> int:
     ]
     report.result(added, lines)
     return 0
+
+
+def _place(arguments: argparse.Namespace) -> Place:
+    """Where the backups are. :raises AdminError: the words do not say."""
+    target: str = arguments.target
+    if not target.startswith(BUCKETS):
+        if arguments.endpoint is not None:
+            raise AdminError(f"--endpoint is for a target such as {BUCKETS}BUCKET/PREFIX")
+        return Directory(Path(target))
+    bucket, _, prefix = target.removeprefix(BUCKETS).partition("/")
+    if not bucket or arguments.endpoint is None:
+        raise AdminError(f"{target}: {'a bucket' if not bucket else '--endpoint'} is needed")
+    prefix = prefix.strip("/")
+    made: Place = from_extra("s3gw.admin.bucket", "Bucket")(
+        endpoint_of(arguments, "endpoint"), bucket, f"{prefix}/" if prefix else ""
+    )
+    return made
 
 
 @contextmanager
@@ -76,7 +100,7 @@ def _newest(source: Path) -> Path:
 
 def run_list(arguments: argparse.Namespace, report: Report) -> int:
     """``s3gw-admin backups TARGET``"""
-    found = Repository(arguments.target).listings()
+    found = Repository(_place(arguments)).listings()
     document = [{"name": each.name, "files": len(each.files), "bytes": each.size} for each in found]
     report.result(document, [f"{each.name}: {len(each.files)} files, {in_bytes(each.size)}" for each in found])
     return 0
@@ -84,13 +108,14 @@ def run_list(arguments: argparse.Namespace, report: Report) -> int:
 
 def run_restore(arguments: argparse.Namespace, report: Report) -> int:
     """``s3gw-admin restore TARGET DB [--name NAME]``"""
-    listing = Repository(arguments.target).find(arguments.name)
+    repository = Repository(_place(arguments))
+    listing = repository.find(arguments.name)
     db: Path = arguments.db
     db.mkdir(mode=0o700, parents=True, exist_ok=True)
     if {each.name for each in db.iterdir()} - {"lost+found"}:
         raise AdminError(f"{db} is not empty; it was left alone")
     with report.progress("restored", listing.size, size=True) as step:
-        Repository(arguments.target).extract(listing, db, step)
+        repository.extract(listing, db, step)
     give_to_owner(db)
     document = {"name": listing.name, "files": len(listing.files), "bytes": listing.size}
     report.result(document, [f"{listing.name}: {len(listing.files)} files, {in_bytes(listing.size)}"])

@@ -56,7 +56,12 @@ def parse_endpoint(text: str) -> str:
 def add_endpoint(it: argparse.ArgumentParser, dest: str, text: str, prefix: str = "") -> None:
     """Let a command take an endpoint: the URL as a word, the rest as options that begin with ``prefix``."""
     it.add_argument(dest, type=parse_endpoint, metavar=dest.upper(), help=text)
-    group = it.add_argument_group(f"speaking to {dest.upper()}")
+    add_access(it, dest.upper(), prefix)
+
+
+def add_access(it: argparse.ArgumentParser, name: str, prefix: str = "") -> None:
+    """Let a command take what `add_endpoint` takes beside the URL, which the command line calls ``name``."""
+    group = it.add_argument_group(f"speaking to {name}")
     group.add_argument(f"--{prefix}profile", metavar="NAME", help="profile of ~/.aws with its keys")
     group.add_argument(f"--{prefix}region", metavar="REGION", help=f"default: the profile's, or {DEFAULT_REGION}")
     group.add_argument(f"--{prefix}style", choices=("auto", "path", "virtual"), default="auto", help="of addresses")

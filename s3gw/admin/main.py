@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from s3gw.admin.backup import run_backup, run_list, run_restore
 from s3gw.admin.check import run_check, run_salvage
-from s3gw.admin.endpoint import add_endpoint
+from s3gw.admin.endpoint import add_access, add_endpoint, parse_endpoint
+from s3gw.admin.extra import from_extra
 from s3gw.admin.keys import run_add_key
 from s3gw.admin.maintain import run_compact, run_stats
 from s3gw.admin.report import AdminError, Report
@@ -94,9 +94,9 @@ def parser() -> argparse.ArgumentParser:
     it = command("compact", run_compact, "Sweep and rewrite the database without what was deleted.")
     it.add_argument("db", type=Path, help=database)
 
-    it = command("backup", run_backup, "Add a backup to a directory of backups; only what is new is copied.")
+    it = command("backup", run_backup, "Add a backup to a place of backups; only what is new is copied.")
     it.add_argument("source", type=Path, help="directory of the database")
-    it.add_argument("target", type=Path, help="directory of the backups; made when missing")
+    _add_target(it)
     where = it.add_mutually_exclusive_group()
     where.add_argument(
         "--from-checkpoint",
@@ -110,10 +110,10 @@ def parser() -> argparse.ArgumentParser:
         help="the gateway is running with this --checkpoint_dir: ask it for a checkpoint, back that up, and remove it",
     )
     it.add_argument("--keep", type=_count, metavar="N", help="then remove all but the N newest backups")
-    it = command("backups", run_list, "List the backups in a directory of backups.")
-    it.add_argument("target", type=Path, help="directory of the backups")
+    it = command("backups", run_list, "List the backups in a place of backups.")
+    _add_target(it)
     it = command("restore", run_restore, "Make a database from a backup, verifying every file.")
-    it.add_argument("target", type=Path, help="directory of the backups")
+    _add_target(it)
     it.add_argument("db", type=Path, help="directory of the new database; empty or missing")
     it.add_argument("--name", help="the backup to take, as `backups` lists it; the newest without this")
     it = command("sse-key", run_add_key, "Add a master key to the file of --sse_key_file; make the file if need be.")
@@ -134,16 +134,17 @@ def _later(module: str, name: str) -> Callable[[argparse.Namespace, Report], int
     """A command that is imported when it runs: it needs botocore, which only ``s3gw[admin]`` brings."""
 
     def run(arguments: argparse.Namespace, report: Report) -> int:
-        try:
-            found = getattr(import_module(module), name)
-        except ModuleNotFoundError as error:
-            if error.name != "botocore":
-                raise
-            raise AdminError("this needs botocore: pip install 's3gw[admin]'") from None
-        status: int = found(arguments, report)
+        status: int = from_extra(module, name)(arguments, report)
         return status
 
     return run
+
+
+def _add_target(it: argparse.ArgumentParser) -> None:
+    """Let a command take a place of backups."""
+    it.add_argument("target", help="the backups: a directory, made when missing, or s3://BUCKET/PREFIX")
+    it.add_argument("--endpoint", type=parse_endpoint, metavar="URL", help="of a target in a bucket")
+    add_access(it, "the endpoint")
 
 
 def _count(text: str) -> int:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from s3gw.admin import backup
-from s3gw.admin.repository import PARTIAL
+from s3gw.admin.place import PARTIAL
 from tests.admin.case import AdminCase, some_bytes
 from tests.store.contract import Actor
 
@@ -173,7 +173,9 @@ class RefusalTests(BackupCase):
         data = bytearray(largest.read_bytes())
         data[1000] ^= 1
         largest.write_bytes(data)
-        self.assertIn(f"{largest} is not what", self.refuse("restore", self.target, self.restored))
+        self.assertIn(
+            f"{largest.name} in {self.target} is not what", self.refuse("restore", self.target, self.restored)
+        )
         self.assertIn("not an s3gw store", self.refuse("check", self.restored))
         largest.unlink()
         self.assertIn("is missing", self.refuse("restore", self.target, self.place / "again"))
