@@ -22,7 +22,8 @@ KEPT = 64
 class Door(Protocol):
     """A port that can stop accepting for a while; every stream port of Twisted's reactors is one.
 
-    :ivar numberAccepts: how many it accepts in one go, adding 20 whenever there were more."""
+    :ivar numberAccepts: how many it accepts in one go, whatever happens meanwhile: 100 at first. Behind that, it is
+        20 more if it equals what was accepted, or else it becomes what was accepted."""
 
     numberAccepts: int
 
@@ -59,12 +60,13 @@ class Doors:
     def watch(self, ports: Sequence[IListeningPort]) -> None:
         """Shut these from now on; those that cannot be are left open."""
         self._doors = [cast(Door, port) for port in ports if hasattr(port, "stopReading")]
+        for door in self._doors:
+            door.numberAccepts = 1  # a port does not stop in the middle of it
 
     def counted(self, connections: int) -> None:
         """So many connections there are."""
-        if 2 * connections > self.most:
-            for door in self._doors:
-                door.numberAccepts = 1  # a port does not stop in the middle of it
+        for door in self._doors:
+            door.numberAccepts = -1  # nobody ever accepts so many, so it becomes one again
         if not self._shut and connections >= self.most:
             self._shut = True
             for door in self._doors:

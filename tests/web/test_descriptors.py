@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+from collections.abc import Callable
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -10,10 +11,20 @@ from s3gw.web.descriptors import Doors, limit
 
 
 class Port:
-    """A port that notes whether it accepts."""
+    """A port that notes whether it accepts, with a crowd in front of it."""
 
-    accepts = True
-    numberAccepts = 100
+    def __init__(self) -> None:
+        self.accepts = True
+        self.numberAccepts = 100
+
+    def doRead(self, counted: Callable[[int], object], connections: int) -> int:
+        """Accept, as twisted.internet.tcp.Port does. :return: how many connections there are then."""
+        accepted = 0
+        for _ in range(self.numberAccepts):
+            accepted, connections = accepted + 1, connections + 1
+            counted(connections)
+        self.numberAccepts = self.numberAccepts + 20 if accepted == self.numberAccepts else max(1, accepted)
+        return connections
 
     def stopReading(self) -> None:
         self.accepts = False
@@ -35,7 +46,17 @@ class DoorsTests(SynchronousTestCase):
             told, [(1, True), (299, True), (300, False), (301, False), (300, False), (299, True), (300, False)]
         )
 
-        self.assertEqual(port.numberAccepts, 1)
+    def test_crowd(self) -> None:
+        """However many come at once, not one too many is let in, and that from the very first on."""
+        doors, port = Doors(400), Port()
+        doors.watch([port])
+        connections = 0
+        for _ in range(3):
+            while port.accepts:
+                connections = port.doRead(doors.counted, connections)
+            self.assertEqual(connections, 300)
+            connections -= 10
+            doors.counted(connections)
 
     def test_few(self) -> None:
         """With hardly any descriptors, one connection at a time is still served."""
