@@ -44,9 +44,6 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from s3gw.model import Encryption
 
 KEY_BYTES = 32
-TAG_BYTES = 16
-"""By how much a sealed chunk is longer than its chunk."""
-
 MASTER = "AES256"
 """`Encryption.kind` of a data key that a master key wraps: SSE-S3."""
 

@@ -14,7 +14,10 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 CHUNK_BYTES = 64 * 1024
-"""The most bytes of a body that a row holds; an encrypted row has 16 more (`s3gw.cipher`)."""
+"""The most bytes of a body that a row holds."""
+
+SEAL_BYTES = 16
+"""By how much a row of an encrypted body is longer (`s3gw.cipher`)."""
 
 
 ENABLED = "Enabled"

@@ -15,7 +15,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from s3gw.cipher import (
     CUSTOMER,
     MASTER,
-    TAG_BYTES,
     DataKey,
     MasterKey,
     Secret,
@@ -25,6 +24,7 @@ from s3gw.cipher import (
     verify,
     wrap,
 )
+from s3gw.model import SEAL_BYTES
 
 ONE, TWO = bytes(range(32)), bytes(range(32, 64))
 BLOB, OTHER = b"blob" * 4, b"else" * 4
@@ -55,7 +55,7 @@ class BodyTests(SynchronousTestCase):
         """A chunk opens in its place, and is 16 bytes longer when sealed."""
         key = DataKey(ONE)
         sealed = key.body(BLOB).seal(number, chunk)
-        self.assertEqual(len(chunk) + TAG_BYTES, len(sealed))
+        self.assertEqual(len(chunk) + SEAL_BYTES, len(sealed))
         self.assertEqual(chunk, key.body(BLOB).open(number, memoryview(sealed)))
 
     def test_documented(self) -> None:

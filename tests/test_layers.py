@@ -36,7 +36,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "service": (*VALUES, "settings", "credentials", "cachefile", "masterkeys", "s3", "store", "operations", "web"),
     "admin": ("model", "settings", "masterkeys", "store"),
     "tap": ("settings", "credentials", "cachefile", "masterkeys", "service", "web"),
-    "testing": (*VALUES, "settings", "credentials", "s3", "store", "web", "service"),
+    "testing": (*VALUES, "settings", "credentials", "masterkeys", "s3", "store", "web", "service"),
 }
 """For each module or package of ``s3gw``, which others it may import. A package may import itself."""
 

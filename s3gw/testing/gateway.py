@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
 from s3gw.credentials import KeyRing
+from s3gw.masterkeys import MasterKeyRing
 from s3gw.service import GatewayService, open_rocks
 from s3gw.settings import Settings, parse_listener
 from s3gw.store.interface import IObjectStore
@@ -191,7 +192,8 @@ class _Recording(GatewayService):
         open_store: Any,
         records: deque[Record],
     ) -> None:
-        super().__init__(settings, keys, certificate, reactor, open_store, alone=False)
+        master_keys = MasterKeyRing.of(settings)
+        super().__init__(settings, keys, certificate, reactor, open_store, alone=False, master_keys=master_keys)
         self._records = records
 
     def request_ended(self, request: S3Request) -> None:

@@ -17,8 +17,11 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from s3gw.cipher import unwrap
 from s3gw.model import ObjectInfo
+from s3gw.operations.encryption import Opener
 from s3gw.store.interface import IObjectStore, ListQuery, UploadQuery
+from s3gw.store.layout import spans
 from tests.faults.server import FaultyServer
 from tests.live.wire import Answer, Wire
 from tests.store.contract import Actor
@@ -76,7 +79,8 @@ class Lost(AssertionError):
 
 
 class Client:
-    """One client. `work` does one operation after the other until the server is gone, or refuses one.
+    """One client. `work` does one operation after the other until the server is gone, or refuses one. Every second one
+    has its objects encrypted.
 
     :ivar states: after no operation, after the first, ...; the last may have been under way.
     :ivar begun: the position of the journal when each was begun, and ``told`` when it was answered.
@@ -85,6 +89,7 @@ class Client:
 
     def __init__(self, server: FaultyServer, number: int, seed: int) -> None:
         self.number = number
+        self._sealing = (("x-amz-server-side-encryption", "AES256"),) if number % 2 else ()
         self.states = [State()]
         self.begun: list[int] = []
         self.told: list[int] = []
@@ -114,7 +119,8 @@ class Client:
 
     def _put(self, state: State, key: str) -> None:
         content = self._new(SIZES)
-        self._do("PUT", key, "", data_of(content), State({**state.objects, key: (content, False)}, state.uploads))
+        after = State({**state.objects, key: (content, False)}, state.uploads)
+        self._do("PUT", key, "", data_of(content), after, 200, *self._sealing)
 
     def _delete(self, state: State, key: str) -> None:
         objects = {other: it for other, it in state.objects.items() if other != key}
@@ -125,12 +131,13 @@ class Client:
         if origins:
             origin = self._random.choice(origins)
             after = State({**state.objects, key: state.objects[origin]}, state.uploads)
-            self._do("PUT", key, "", b"", after, 200, ("x-amz-copy-source", f"/{BUCKET}/{origin}"))
+            self._do("PUT", key, "", b"", after, 200, ("x-amz-copy-source", f"/{BUCKET}/{origin}"), *self._sealing)
 
     def _begin(self, state: State, key: str) -> None:
         if len(self._uploads) > 2:
             return
-        answer = self._do("POST", key, "?uploads", b"", State(state.objects, (*state.uploads, (key, ""))))
+        after = State(state.objects, (*state.uploads, (key, "")))
+        answer = self._do("POST", key, "?uploads", b"", after, 200, *self._sealing)
         found = re.search(b"<UploadId>(.*?)</UploadId>", answer.body)
         assert found is not None
         self._uploads.append((key, found[1].decode(), None))
@@ -233,8 +240,25 @@ class Client:
     def _compare(self, store: IObjectStore, state: State) -> None:
         actor = Actor(store)
         for key, (content, _) in state.objects.items():
-            if actor.body(key, BUCKET) != data_of(content):
+            info = actor.find(key, BUCKET)
+            assert info is not None
+            if (info.encryption is not None) != bool(self._sealing):
+                raise Lost(f"{key} is not encrypted as it was asked for")
+            if self._body(store, key, info) != data_of(content):
                 raise Lost(f"{key} has another content than its record says")
+
+    def _body(self, store: IObjectStore, key: str, info: ObjectInfo) -> bytes:
+        if info.encryption is None:
+            return Actor(store).read(BUCKET, key, info)
+        master = self._server.keys.find(info.encryption.master)
+        assert master is not None
+        unseal = Opener(unwrap(info.encryption, master, BUCKET, key))
+        run = list(spans(BUCKET, key, info, 0, info.size))
+        rows = store.read([span.row for span in run])
+        broken = [row for row in rows if isinstance(row, Exception)]
+        if broken:
+            raise broken[0]
+        return b"".join(unseal(span.row, row)[span.low : span.high] for span, row in zip(run, rows, strict=True))
 
 
 def _found(store: IObjectStore, prefix: str) -> tuple[object, ...]:

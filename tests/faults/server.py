@@ -16,6 +16,7 @@ from typing import Any
 
 from twisted.trial.unittest import SkipTest
 
+from s3gw.masterkeys import MasterKeyRing, add_master_key
 from tests.faults.disk import Disk, read_journal
 from tests.live.server import LiveServer
 
@@ -50,11 +51,12 @@ class FaultyServer(LiveServer):
     """A `LiveServer` whose directory is watched.
 
     :ivar journal: everything that was done to the directory since the last start; see `disk`.
+    :ivar keys: the master keys of what is encrypted.
     """
 
     program = (sys.executable, str(HERE / "gateway.py"), "-n", "--pidfile=")
 
-    def __init__(self, directory: Path, **options: Any) -> None:
+    def __init__(self, directory: Path, args: tuple[str, ...] = (), **options: Any) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         directory = directory.absolute()
         self.journal = directory / "journal"
@@ -68,7 +70,10 @@ class FaultyServer(LiveServer):
             "FAULTS_JOURNAL": str(self.journal),
             "FAULTS_CONTROL": str(control),
         }
-        super().__init__(directory, variables=variables, **options)
+        add_master_key(directory / "keys", "only")
+        self.keys = MasterKeyRing(directory / "keys")
+        args = (*args, f"--sse_key_file={self.keys.path}")
+        super().__init__(directory, variables=variables, args=args, **options)
         self._before = directory / "before"
 
     def launch(self) -> None:
