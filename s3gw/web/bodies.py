@@ -23,7 +23,8 @@ InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
 Rows = list[ChunkRow | InlineRow]
 
 WINDOW_CHUNKS = 4
-"""Rows that a large body is read in at a time: 256 KiB."""
+"""Rows that a large body is read in at a time: 256 KiB. Opening so many that are encrypted takes 75 us, less than
+handing them to a thread; more of them go there, where OpenSSL lets the interpreter go."""
 
 WIDE_WINDOW_CHUNKS = 16
 """The same for a client that takes all it can get: 1 MiB, which costs a third less than four times the other."""
@@ -111,7 +112,7 @@ class Bodies:
                     self.cache.put(window[index].row, body)
         if unseal is not None:
             work = partial(_unsealed, unseal, window, buffers)
-            return work() if len(window) == 1 else await self._in_thread(work)
+            return work() if len(window) <= WINDOW_CHUNKS else await self._in_thread(work)
         return [_cut(buffer, span) for buffer, span in zip(buffers, window, strict=True) if buffer is not None]
 
     def _read_rows(self, batch: list[Rows]) -> list[list[Buffer] | Exception]:

@@ -386,6 +386,16 @@ class RangeTests(EncryptedTestCase):
         answer = self.request("GET", "/bucket/key", {"Range": f"bytes={start + 5}-{start + 99}", **KEY_A})
         self.assertEqual(body[start + 5 : start + 100], answer.body)
 
+    def test_wide_windows(self) -> None:
+        """A large body that its client takes as fast as it comes is opened in threads, and is the same."""
+        body = pattern(3 * MIB + 77)
+        self.put("/bucket/key", body, MANAGED)
+        threads = []
+        in_thread = self.gateway.storage._bodies._in_thread
+        self.patch(self.gateway.storage._bodies, "_in_thread", lambda work: threads.append(work) or in_thread(work))
+        self.assertEqual(body, self.get("/bucket/key"))
+        self.assertGreater(len(threads), 0)
+
     def test_hot(self) -> None:
         """What stays in memory of an encrypted object is what is on disk: not its bytes."""
         body = pattern(2 * CHUNK_BYTES)
