@@ -227,6 +227,7 @@ def move_boundary(ledger: Ledger, it: MoveBoundary) -> Committed:
     state = ledger.cache_state(it.bucket)
     if state.base <= it.hand <= state.next:
         state.hand = it.hand
+        ledger.put(CACHE, cache_row(it.bucket), state)
     if not state.boundary < it.boundary <= state.next:
         return Committed()
     rows = [queue_row(it.bucket, place) for place in it.passed if state.boundary <= place < it.boundary]
@@ -236,6 +237,7 @@ def move_boundary(ledger: Ledger, it: MoveBoundary) -> Committed:
             state.young_objects -= 1
             state.young_bytes -= queued.size
     state.boundary = it.boundary
+    ledger.put(CACHE, cache_row(it.bucket), state)
     return Committed()
 
 
@@ -256,6 +258,7 @@ def adopt_objects(ledger: Ledger, it: AdoptObjects) -> Committed:
         state.cursor = key + "\0"
     if len(found) < it.limit:
         state.cursor = None
+    ledger.put(CACHE, cache_row(it.bucket), state)
     return Committed()
 
 

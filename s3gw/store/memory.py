@@ -381,7 +381,7 @@ class MemoryStore:
         for info in kept:
             self._bodies.pop(info.inline, None)
         del self._buckets[it.bucket], self._versions[it.bucket]
-        self._forgetful.forget(it.bucket)
+        self._forgetful.delete(it.bucket)
         for name in [name for name in self._uploads if name[0] == it.bucket]:
             lost += _extents(self._drop_upload(*name).values())
         return Committed(retired=self._settle((), lost))
@@ -478,14 +478,14 @@ class MemoryStore:
 
     def _expire_object(self, it: ExpireObject) -> Committed:
         self._require_bucket(it.bucket, it.bucket_created)
-        if self.peek(it.bucket, it.key) != it.seen:
+        if self._current(it.bucket, it.key) != it.seen:
             raise PreconditionFailed()
         return self._delete_object(DeleteObject(it.bucket, it.key, now=it.now, owner=it.owner))
 
     def _expire_version(self, it: ExpireVersion) -> Committed:
         self._require_bucket(it.bucket, it.bucket_created)
         versions = self._all(it.bucket, it.key)
-        current = self.peek(it.bucket, it.key)
+        current = self._current(it.bucket, it.key)
         if it.seen not in versions or it.seen == current or (it.alone and len(versions) > 1):
             raise PreconditionFailed()
         refuse_deletion(it.seen.lock, it.now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
@@ -54,11 +54,16 @@ class MemoryCaches:
             self._queues[bucket] = {}
 
     def forget(self, bucket: str) -> None:
-        """It is a cache bucket no longer."""
+        """It is a cache bucket no longer; but places that were given are not given again."""
         cache = self.caches.pop(bucket, None)
         if cache is not None:
             self._next[bucket] = cache.state.next
             del self._queues[bucket]
+
+    def delete(self, bucket: str) -> None:
+        """It is no bucket any more."""
+        self.forget(bucket)
+        self._next.pop(bucket, None)
 
     def enter(self, bucket: str, key: str, info: ObjectInfo) -> ObjectInfo:
         """As `caches.enter`."""
@@ -116,12 +121,12 @@ class MemoryCaches:
         if cache is None or cache.state.cursor is None:
             return {}
         keys = sorted(objects)
-        start = bisect_right(keys, cache.state.cursor)
+        start = bisect_left(keys, cache.state.cursor)
         found = keys[start : start + it.limit]
         adopted = {
             key: self.enter(it.bucket, key, objects[key]) for key in found if objects[key].place < cache.state.base
         }
-        cache.state.cursor = found[-1] if len(found) == it.limit else None
+        cache.state.cursor = found[-1] + "\0" if len(found) == it.limit else None
         return adopted
 
     def save_reads(self, it: SaveReads) -> Committed:

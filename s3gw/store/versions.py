@@ -270,7 +270,7 @@ def _meant(ledger: Ledger, it: TagObject | RetainObject | HoldObject) -> tuple[b
     if not it.version:
         raise NoSuchKey(Key=it.key)
     history = History(ledger, it.bucket, it.key)
-    info = history.find(it.version)
+    info = ledger.live(bucket, history.find(it.version))
     if info is None:
         raise NoSuchVersion(Key=it.key, VersionId=it.version)
     if info.marker:

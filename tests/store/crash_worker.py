@@ -26,8 +26,10 @@ from s3gw.model import (
     CHUNK_BYTES,
     ENABLED,
     OBJECT_LOCK,
+    PIN,
     SUSPENDED,
     BucketInfo,
+    CacheRules,
     Extent,
     ObjectInfo,
     ObjectLock,
@@ -35,25 +37,31 @@ from s3gw.model import (
     UploadInfo,
 )
 from s3gw.store import staging
+from s3gw.store.cache_records import ReadsRecord
 from s3gw.store.engine import Durability
 from s3gw.store.interface import (
     AbortUpload,
+    AdoptObjects,
     Committed,
     CompleteUpload,
     Condition,
     ConfigureBucket,
+    ConfigureCache,
     CreateBucket,
     CreateUpload,
     DeleteBucket,
     DeleteObject,
+    EvictObject,
     ExpireObject,
     ExpireVersion,
     HoldObject,
     ListQuery,
+    MoveBoundary,
     Mutation,
     PutObject,
     PutPart,
     RetainObject,
+    SaveReads,
     SetVersioning,
     StoreStalled,
     TagObject,
@@ -63,6 +71,8 @@ from s3gw.store.interface import (
 from s3gw.store.rocks import RocksStore
 
 T = TypeVar("T")
+
+BUCKETS = "bcd"
 
 JOURNAL = ".journal"
 JOURNAL_DESCRIPTOR = 9
@@ -115,11 +125,12 @@ class Client:
             insist(partial(self.store.free, retired + staged))
 
     def mutation(self) -> Mutation:
-        bucket, key = self.random.choice("bc"), self.random.choice("klmnop")
+        bucket, key = self.random.choice(BUCKETS), self.random.choice("klmnop")
         make = self.random.choice(
             (self.put,) * 6
             + (self.copy, self.part, self.part, self.part, self.complete, self.other, self.other)
             + (self.version,) * 3
+            + (self.cache,) * 4
         )
         return make(bucket, key)
 
@@ -172,6 +183,8 @@ class Client:
 
     def version(self, bucket: str, key: str) -> Mutation:
         """Something that is done to one version, or that makes versions."""
+        if bucket == "d":
+            return self.cache(bucket, key)
         entries = self.store.list_versions(bucket, VersionQuery()).entries
         if not entries or self.random.random() < 0.1:
             return self.random.choice(
@@ -197,6 +210,30 @@ class Client:
             )
         )
 
+    def cache(self, bucket: str, key: str) -> Mutation:
+        """Something that is done to a cache bucket: ``d`` is one, most of the time."""
+        cache = self.store.caches.get(bucket)
+        rules = CacheRules(ttl_write=10**9 * self.random.randrange(2), max_objects=self.random.randrange(9))
+        if cache is None:
+            return ConfigureCache("d", rules)
+        queue = self.store.queue(bucket, 0, 1 << 62, 20)
+        gone = ObjectInfo(0, 1, "gone", ttl=1)
+        pinned = ObjectInfo(0, 1, "pinned", tags=(PIN,))
+        choices: list[Mutation] = [
+            PutObject(bucket, key, self.random.choice((gone, pinned))),
+            AdoptObjects(bucket, self.random.randrange(1, 4)),
+            ConfigureCache(bucket, self.random.choice((rules, rules, None))),
+            SaveReads(bucket, ((1, ReadsRecord(bytes(256))),), (2,)),
+            TagObject(bucket, key, self.random.choice(((), (PIN,)))),
+        ]
+        if queue:
+            place, queued = self.random.choice(queue)
+            end = self.random.randrange(cache.state.next + 1)
+            passed = tuple(place for place, _ in queue if cache.state.boundary <= place < end)
+            choices += [EvictObject(bucket, queued.key, place, self.random.random() < 0.3)] * 6
+            choices += [MoveBoundary(bucket, end, passed, place)] * 3
+        return self.random.choice(choices)
+
     def other(self, bucket: str, key: str) -> Mutation:
         uploads = self.store.list_uploads(bucket, UploadQuery()).uploads
         mutations: list[Mutation] = [
@@ -218,7 +255,7 @@ def work(path: str, durability: Durability, seed: int) -> None:
     if durability == "memory":
         for family in store._engine._families.values():
             family.set_options({"write_buffer_size": "1048576"})
-    insist(partial(store.commit, [CreateBucket(BucketInfo(bucket, 1)) for bucket in "bc"]))
+    insist(partial(store.commit, [CreateBucket(BucketInfo(bucket, 1)) for bucket in BUCKETS]))
     Client(store, seed, tell).work()
 
 

@@ -17,7 +17,7 @@ from s3gw.store.memory import MemoryStore
 from s3gw.store.rocks import RocksStore
 from tests.bounded import BoundedTestCase
 from tests.store.contract import Actor
-from tests.store.crash_worker import JOURNAL, content
+from tests.store.crash_worker import BUCKETS, JOURNAL, content
 from tests.torture import RUNS, SEED
 
 ROUNDS = 14 * RUNS
@@ -83,6 +83,8 @@ def everything(store: IObjectStore) -> dict[str, object]:
     seen: dict[str, object] = {}
     for bucket in store.buckets():
         seen[bucket.name] = bucket
+        if bucket.name in store.caches:
+            seen[f"{bucket.name} cache"] = store.caches[bucket.name].state, store.queue(bucket.name, 0, 1 << 62, 1000)
         for key, _ in store.list_objects(bucket.name, ListQuery()).entries:
             (info,) = store.look_up([(bucket.name, key)])
             seen[f"{bucket.name}/{key}"] = info, actor.read(bucket.name, key, info)
@@ -108,12 +110,12 @@ class CrashTests(BoundedTestCase):
         self.addCleanup(worker.stop)
         random = Random(SEED)
         model = MemoryStore()
-        model.commit([CreateBucket(BucketInfo(bucket, 1)) for bucket in "bc"])
+        model.commit([CreateBucket(BucketInfo(bucket, 1)) for bucket in BUCKETS])
         mutations = 0
         for number in range(ROUNDS):
             said = worker.run(SEED + number, random.randrange(1, 120))
             if said:
-                model.commit([CreateBucket(BucketInfo(bucket, 1)) for bucket in "bc"])
+                model.commit([CreateBucket(BucketInfo(bucket, 1)) for bucket in BUCKETS])
             pending = self.replay(model, said)
             mutations += sum(len(entry[1]) for entry in said if entry[0] == "begin")
             store = RocksStore.open(path, cache_bytes=1 << 20, reserve_bytes=0)

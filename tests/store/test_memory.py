@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.trial.unittest import TestCase
 
 from s3gw.model import ObjectInfo
 from s3gw.store.interface import ChunkRow, CorruptChunk, PutObject, StoreFull
 from s3gw.store.memory import MemoryStore
-from tests.store import contract, contract_versions
+from tests.store import contract, contract_caches, contract_versions
 
 
 class InMemory:
     def makeStore(self) -> MemoryStore:
         return MemoryStore()
+
+    def makeStoreAt(self, now: Callable[[], int]) -> MemoryStore:
+        return MemoryStore(now)
 
 
 class BucketTests(InMemory, contract.BucketTests, TestCase):
@@ -36,6 +41,14 @@ class UploadTests(InMemory, contract.UploadTests, TestCase):
 
 
 class ListingTests(InMemory, contract.ListingTests, TestCase):
+    pass
+
+
+class CacheExpiryTests(InMemory, contract_caches.ExpiryTests, TestCase):
+    pass
+
+
+class CacheQueueTests(InMemory, contract_caches.QueueTests, TestCase):
     pass
 
 

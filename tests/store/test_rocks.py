@@ -36,8 +36,8 @@ from s3gw.store.memory import MemoryStore
 from s3gw.store.records import OBJECT
 from s3gw.store.rocks import RocksStore
 from s3gw.store.scan import Walk
-from tests.store import contract, contract_versions
-from tests.store.crash_worker import Client, content
+from tests.store import contract, contract_caches, contract_versions
+from tests.store.crash_worker import BUCKETS, Client, content
 
 CACHE_BYTES = 8 << 20
 
@@ -49,6 +49,9 @@ def opened(path: str, **options: object) -> RocksStore:
 class OnDisk:
     def makeStore(self) -> RocksStore:
         return opened(self.mktemp(), durability="os")
+
+    def makeStoreAt(self, now: Callable[[], int]) -> RocksStore:
+        return opened(self.mktemp(), durability="os", now=now)
 
 
 class BucketTests(OnDisk, contract.BucketTests, TestCase):
@@ -72,6 +75,14 @@ class UploadTests(OnDisk, contract.UploadTests, TestCase):
 
 
 class ListingTests(OnDisk, contract.ListingTests, TestCase):
+    pass
+
+
+class CacheExpiryTests(OnDisk, contract_caches.ExpiryTests, TestCase):
+    pass
+
+
+class CacheQueueTests(OnDisk, contract_caches.QueueTests, TestCase):
     pass
 
 
@@ -517,7 +528,7 @@ class AgreementTests(TestCase):
         """Whatever is done to it, in whatever order, the store on disk answers as the one in memory."""
         store, model = opened(self.mktemp(), durability="os"), MemoryStore()
         self.addCleanup(store.close)
-        buckets = [CreateBucket(BucketInfo(bucket, 1)) for bucket in "bc"]
+        buckets = [CreateBucket(BucketInfo(bucket, 1)) for bucket in BUCKETS]
         store.commit(buckets)
         model.commit(buckets)
         pending: list[object] = []
@@ -540,4 +551,4 @@ def plain(outcome: object) -> object:
     """An outcome so that it can be compared."""
     if isinstance(outcome, S3Error):
         return outcome.code, outcome.fields
-    return outcome.previous, set(outcome.retired), outcome.made
+    return outcome.previous, set(outcome.retired), outcome.made, outcome.place
