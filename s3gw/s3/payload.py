@@ -62,6 +62,7 @@ _SIGNED_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16});chunk-signature=([0-9a-f]{64})
 _UNSIGNED_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})\r\n")
 _TRAILER = re.compile(rb"([A-Za-z0-9-]+): *([\x21-\x7e]+)\r?\n")
 _TRAILER_SIGNATURE = "x-amz-trailer-signature"
+_NO_TRAILERS: frozenset[str] = frozenset()
 _EMPTY_SHA256 = sha256().hexdigest()
 
 
@@ -90,7 +91,10 @@ def decoder_for(head: RequestHead, verified: Verified | None) -> PayloadDecoder:
 
 def announced_trailers(head: RequestHead) -> frozenset[str]:
     """The names in x-amz-trailer, in lower case."""
-    names = (name.strip(" \t").lower() for name in (head.header("x-amz-trailer") or "").split(","))
+    announced = head.header("x-amz-trailer")
+    if announced is None:
+        return _NO_TRAILERS
+    names = (name.strip(" \t").lower() for name in announced.split(","))
     return frozenset(name for name in names if name)
 
 

@@ -10,11 +10,13 @@ respond       web/respond.py
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
-from functools import lru_cache, partial
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET
 
@@ -32,7 +34,7 @@ from s3gw.s3.routes import route
 from s3gw.s3.sigv4 import SigningKeys, Verified, parse, verify
 from s3gw.s3.target import Bucket, Object, Service, Target, bucket_of_host, target_at
 from s3gw.web.request import S3Request
-from s3gw.web.respond import send, send_error, send_failure
+from s3gw.web.respond import send, send_error
 
 EVERYONE = Owner("", "s3gw")
 """Who every caller is when nothing is signed."""
@@ -242,34 +244,37 @@ def run(coroutine: Coroutine[Deferred[Any], Any, None], request: S3Request) -> N
     except Exception as error:
         send_error(request, error)
         return
-    answered = Deferred.fromCoroutine(_resume(coroutine, awaited)).addErrback(send_failure, request)
-    # An error that cannot be told must not leave its client waiting for ever.
-    answered.addErrback(request.processingFailed).addErrback(lambda failure: None)
+    awaited.addBoth(_Steps(coroutine, request).go_on)
 
 
-class _Begun:
-    """An awaitable that stands for what a coroutine already waits for, and then for the rest of the coroutine."""
+class _Steps:
+    """The steps that are left when something had to be waited for. `Deferred.fromCoroutine` would do, at the price of a
+    tenth of a small PUT: it can be cancelled, and keeps contexts apart, which nobody asks of it here."""
 
-    __slots__ = ("_awaited", "_coroutine")
+    __slots__ = ("_coroutine", "_request")
 
-    def __init__(self, coroutine: Coroutine[Deferred[Any], Any, None], awaited: Deferred[Any]) -> None:
+    def __init__(self, coroutine: Coroutine[Deferred[Any], Any, None], request: S3Request) -> None:
         self._coroutine = coroutine
-        self._awaited = awaited
+        self._request = request
 
-    def __await__(self) -> Generator[Deferred[Any], Any, None]:
-        awaited = self._awaited
-        while True:
-            try:
-                result = yield awaited
-            except BaseException as error:
-                step = partial(self._coroutine.throw, error)
+    def go_on(self, result: object) -> None:
+        """What is awaited has come, or failed. The coroutine asks its Deferred again for a result."""
+        try:
+            if isinstance(result, Failure):
+                awaited = result.throwExceptionIntoGenerator(self._coroutine)
             else:
-                step = partial(self._coroutine.send, result)
-            try:
-                awaited = step()
-            except StopIteration:
-                return
+                awaited = self._coroutine.send(None)
+        except StopIteration:
+            return
+        except Exception as error:
+            self._tell(error)
+        else:
+            awaited.addBoth(self.go_on)
 
-
-async def _resume(coroutine: Coroutine[Deferred[Any], Any, None], awaited: Deferred[Any]) -> None:
-    await _Begun(coroutine, awaited)
+    def _tell(self, error: Exception) -> None:
+        try:
+            send_error(self._request, error)
+        except Exception:
+            # An error that cannot be told must not leave its client waiting for ever.
+            with suppress(Exception):
+                self._request.processingFailed(Failure())
