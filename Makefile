@@ -45,7 +45,8 @@ torture: SEED ?= $(shell date +%s)
 torture: $(VENV)/stamp-test $(VENV)/stamp-package $(ARENA)
 	@echo "make torture ROUNDS=$(ROUNDS) SEED=$(SEED)"
 	cd $(ARENA) && S3GW_TORTURE=$(ROUNDS) S3GW_SEED=$(SEED) PATH="$(CURDIR)/$(BIN):$$PATH" \
-		"$(CURDIR)/$(BIN)/python" -m twisted.trial $(TRIAL) tests.faults tests.store.test_crash tests.live.test_crash
+		"$(CURDIR)/$(BIN)/python" -m twisted.trial $(TRIAL) \
+		tests.faults tests.store.test_crash tests.live.test_crash tests.live.test_restart
 
 fuzz: EXAMPLES ?= 5000
 fuzz: $(VENV)/stamp-test $(VENV)/stamp-package $(ARENA)

@@ -90,17 +90,17 @@ class FaultyServer(LiveServer):
 
     def fail(self, operation: int, files: int, error: int, *, after: int = 0) -> None:
         """From now on let calls of this kind on such files fail, once ``after`` of them went well."""
-        delay, _, room = self._figures()[6:]
-        self._control[:] = _CONTROL.pack(0, files, error, after, 0, 0, delay, 0, room)
+        delay, delayed, room = self._figures()[6:]
+        self._control[:] = _CONTROL.pack(0, files, error, after, 0, 0, delay, delayed, room)
         self._control[:4] = struct.pack("=i", operation)
 
     def shrink(self, room: int) -> None:
         """Have the disk say that so many bytes are free."""
         self._control[32:40] = struct.pack("=q", room)
 
-    def slow_down(self, microseconds: int) -> None:
-        """Let each sync take so long."""
-        self._control[24:28] = struct.pack("=i", microseconds)
+    def slow_down(self, milliseconds: int, files: int = EVERYWHERE) -> None:
+        """Let each sync of such files take so long, those that are under way too; or until it is told otherwise."""
+        self._control[24:32] = struct.pack("=ii", milliseconds, files)
 
     def calm(self) -> None:
         """Let everything go well again."""

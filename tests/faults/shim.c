@@ -38,8 +38,8 @@ struct control {
     int32_t after;     /* so many such calls go well first */
     int32_t hits;      /* how many have failed */
     int32_t syncs;     /* how many syncs there were */
-    int32_t delay;     /* microseconds that a sync takes */
-    int32_t unused;
+    int32_t delay;     /* milliseconds that a sync takes, or until this becomes less */
+    int32_t delayed;   /* of which kinds of files, or-ed */
     int64_t room;      /* bytes that statvfs says are free; -1: what there are */
 };
 
@@ -272,7 +272,8 @@ static int sync_file(int fd, int (*real)(int))
     __atomic_add_fetch(&control->syncs, 1, __ATOMIC_SEQ_CST);
     uint32_t id = file->id;
     note(SYNC_BEGIN, id, serial, NULL, 0);
-    if (control->delay) usleep((useconds_t)control->delay);
+    if (control->delayed & (int32_t)file->kind)
+        for (int32_t waited = 0; waited < control->delay; waited++) usleep(1000);
     /* The bytes need not reach a real disk: what the test says about durability comes from the journal alone. */
     int failed = fails(ON_SYNC, file->kind);
     note(failed ? SYNC_FAILED : SYNC_END, id, serial, NULL, 0);

@@ -57,7 +57,7 @@ class PowerCutTests(BoundedTestCase):
             except BaseException as error:
                 failures.append(error)
 
-        self.server.slow_down(2000)  # so that others get to look in the meantime
+        self.server.slow_down(2)  # so that others get to look in the meantime
         watcher = Client(self.server, len(clients), 0)
         threads = [threading.Thread(target=work, args=(client,), daemon=True) for client in clients]
         watching = threading.Thread(target=watcher.watch, args=(clients, chance.getrandbits(32)), daemon=True)

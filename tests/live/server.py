@@ -219,6 +219,8 @@ class LiveServer:
 
     def log(self) -> str:
         """What it has logged since it was started the last time."""
+        if not self._log.exists():
+            return ""  # it was never started
         with self._log.open("rb") as log:
             log.seek(self._started_at)
             return log.read().decode(errors="replace")

@@ -12,18 +12,63 @@ from tests.bounded import join_all
 from tests.live.case import MIB, LiveCase
 from tests.live.server import LiveServer
 from tests.live.wire import Wire
-from tests.live.workload import Writer, Wrong
+from tests.live.workload import Appender, Writer, Wrong
 from tests.torture import RUNS, SEED
 
 ROUNDS = 16 * RUNS
 """Every fourth has a second kill."""
 WRITERS = 4
+CHAINS = 2
 BUCKETS = ("crash", "crash-sealed")
 """Plain, and encrypted by default."""
 ENCRYPTED = (
     b"<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm>"
     b"</ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>"
 )
+
+
+class ChainTests(LiveCase):
+    """Clients that all append to the same few objects, each by a conditional PUT, while the server is killed."""
+
+    def make_server(self) -> LiveServer:
+        """One that may die."""
+        return self.own_server(args=("--access_log=off",))
+
+    def test_nothing_overwritten(self) -> None:
+        """An object is a list of who wrote it. Each client adds itself to what it has read, if that is still there: so
+        each link that was acknowledged is in the list, once, behind all that were acknowledged before it began."""
+        chance = random.Random(SEED)
+        appenders = [Appender(self.server, f"/{BUCKETS[0]}/chain", n, chance.getrandbits(32)) for n in range(WRITERS)]
+        for number in range(ROUNDS // 4):
+            self.server.start()
+            if number == 0:
+                with Wire(self.server) as wire:
+                    self.assertEqual(wire.ask("PUT", f"/{BUCKETS[0]}").status, 200)
+            threads = [threading.Thread(target=each.run, daemon=True) for each in appenders]
+            for thread in threads:
+                thread.start()
+            time.sleep(chance.uniform(0.2, 0.8))
+            self.server.kill()
+            join_all(threads, 30)
+            self.assertEqual([each.wrong for each in appenders if each.wrong], [])
+        self.server.start()
+        with Wire(self.server) as wire:
+            for key in range(CHAINS):
+                self.assertChain(wire.ask("GET", f"/{BUCKETS[0]}/chain{key}").body.decode().split(), key, appenders)
+        self.assertGreater(min(len(each.links) for each in appenders), ROUNDS // 4)
+
+    def assertChain(self, chain: list[str], key: int, appenders: list[Appender]) -> None:
+        """The list is one that conditional writes, done one by one, can have made."""
+        self.assertEqual(len(chain), len(set(chain)))
+        place = {name: number for number, name in enumerate(chain)}
+        links = [link for each in appenders for link in each.links if link.key == key]
+        self.assertEqual({link.name for link in links} - place.keys(), set(), "acknowledged, and gone")
+        ended = sorted(links, key=lambda link: link.ended, reverse=True)
+        latest = -1
+        for link in sorted(links, key=lambda link: link.began):
+            while ended[-1].ended < link.began:
+                latest = max(latest, place[ended.pop().name])
+            self.assertGreater(place[link.name], latest, "it stands before one that had ended when it began")
 
 
 class CrashTests(LiveCase):

@@ -15,8 +15,10 @@ completed with them.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import random
 import re
+import time
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -63,6 +65,54 @@ class Begun:
     key: str
     upload: str
     part: set[Content | None] = field(default_factory=lambda: {None})
+
+
+@dataclass(frozen=True)
+class Link:
+    """An acknowledged write of an `Appender`. :ivar began: and ``ended``, by one clock for all clients."""
+
+    key: int
+    name: str
+    began: float
+    ended: float
+
+
+class Appender:
+    """One of several clients that add themselves to the same lists, each with ``If-Match`` of the list that it has read
+    and with ``If-None-Match: *`` where there is none.
+
+    :param target: of the objects, without their numbers: 0 and 1.
+    :ivar links: the writes that were acknowledged. :ivar wrong: an answer that may not be, or nothing."""
+
+    def __init__(self, server: LiveServer, target: str, number: int, seed: int) -> None:
+        self.links: list[Link] = []
+        self.wrong = ""
+        self._server = server
+        self._target = target
+        self._names = (f"{number}-{count}" for count in itertools.count())
+        self._random = random.Random(seed)
+
+    def run(self) -> None:
+        """Work until the server is gone."""
+        try:
+            with Wire(self._server) as wire:
+                while not self.wrong:
+                    self._append(wire, self._random.randrange(2))
+        except OSError:
+            return
+
+    def _append(self, wire: Wire, key: int) -> None:
+        target, name = f"{self._target}{key}", next(self._names)
+        found = wire.ask("GET", target)
+        there = found.status == 200
+        body = [*(found.body.split() if there else ()), name.encode()]
+        condition = ("If-Match", found.headers["ETag"]) if there else ("If-None-Match", "*")
+        began = time.monotonic()
+        answer = wire.ask("PUT", target, [condition], b"\n".join(body))
+        if answer.status == 200:
+            self.links.append(Link(key, name, began, time.monotonic()))
+        elif answer.status != 412:
+            self.wrong = f"{answer.status} {answer.body.decode()}"
 
 
 class Wrong(Exception):
