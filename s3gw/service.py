@@ -39,6 +39,7 @@ from s3gw.store.rocks import RocksStore
 from s3gw.web.accesslog import log_request
 from s3gw.web.checkpoints import Checkpoints
 from s3gw.web.descriptors import Doors, limit
+from s3gw.web.lifecycle import LifecycleSweeps
 from s3gw.web.limits import Limits
 from s3gw.web.listen import announcement, bind
 from s3gw.web.metrics import Metrics
@@ -152,6 +153,8 @@ class GatewayService(Service):
         self.site.serve(self._tree())
         self._sweep = UploadSweep(self._storage, self._reactor, _now_ms, self._settings.abandoned_upload_days)
         self._sweep.start()
+        self._lifecycle = LifecycleSweeps(self._storage, self._reactor, _now_ms, self._settings.lifecycle_day_seconds)
+        self._lifecycle.start()
         self._scrub = Scrub(
             self._store,
             self._settings.db_path / STATE,
@@ -207,6 +210,16 @@ class GatewayService(Service):
         metrics.counter("s3gw_cache_misses", "Body rows not found in that cache.", lambda: cache.misses)
         self._storage.forgetting.watch(metrics)
         metrics.counter("s3gw_uploads_expired", "Abandoned uploads that were aborted.", lambda: self._sweep.aborted)
+        lifecycle = self._lifecycle
+        metrics.counters("s3gw_lifecycle_ended", "What lifecycle rules have ended.", "kind", lifecycle.ended.items)
+        metrics.counter("s3gw_lifecycle_looked_at", "Versions and uploads looked at.", lambda: lifecycle.looked_at)
+        metrics.counter("s3gw_lifecycle_sweeps", "Lifecycle sweeps that were completed.", lambda: lifecycle.sweeps)
+        metrics.counter("s3gw_lifecycle_errors", "Lifecycle sweeps that failed.", lambda: lifecycle.errors)
+        metrics.gauge(
+            "s3gw_lifecycle_last_sweep_timestamp_seconds",
+            "When the last lifecycle sweep was completed, in seconds since the epoch; 0: not since the start.",
+            lambda: lifecycle.last,
+        )
         checkpoints = self._checkpoints
         metrics.gauge(
             "s3gw_last_checkpoint_timestamp_seconds",
@@ -288,6 +301,7 @@ class GatewayService(Service):
         if give_up.active():
             give_up.cancel()
         await self._sweep.stop()
+        await self._lifecycle.stop()
         await self._scrub.stop()
         await self._storage.forgetting.stop()
         await self._storage.drained()

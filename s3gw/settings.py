@@ -303,6 +303,12 @@ class Settings:
         _whole(0, 36500),
         "Days after which a multipart upload that nobody completed is aborted; 0: never. Default: 0.",
     )
+    lifecycle_day_seconds: int = _option(
+        24 * 3600,
+        _whole(1, 24 * 3600),
+        "How long a day of a lifecycle rule takes, in seconds; for tests. What clients are told of the end of an "
+        "object is of true days. Default: 86400.",
+    )
     scrub_days: int = _option(
         30,
         _whole(0, 36500),

@@ -170,6 +170,7 @@ class ReadTests(SynchronousTestCase):
             "region": ["eu-central-1"],
             "max_object_mb": ["1"],
             "abandoned_upload_days": ["7"],
+            "lifecycle_day_seconds": ["2"],
             "durability": ["os"],
             "metrics": ["signed"],
             "access_log": ["off"],
@@ -182,7 +183,7 @@ class ReadTests(SynchronousTestCase):
         self.assertEqual((settings.threads, settings.cache_mb, settings.max_object_bytes), (16, 1024, 1 << 20))
         self.assertEqual((settings.auth, settings.region), ("sigv4", "eu-central-1"))
         self.assertEqual((settings.durability, settings.metrics), ("os", "signed"))
-        self.assertEqual(settings.abandoned_upload_days, 7)
+        self.assertEqual((settings.abandoned_upload_days, settings.lifecycle_day_seconds), (7, 2))
         self.assertEqual((settings.access_log, settings.max_connections, settings.drain_seconds), (False, 10, 0))
         self.assertEqual(
             settings.virtual_host_suffixes, ("s3.example.com", "cache.internal", "localhost", "s3.localhost")

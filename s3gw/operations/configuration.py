@@ -11,7 +11,6 @@ from collections.abc import Mapping
 
 from s3gw.errors import (
     NoSuchBucketPolicy,
-    NoSuchLifecycleConfiguration,
     NoSuchPublicAccessBlockConfiguration,
     NoSuchWebsiteConfiguration,
     OwnershipControlsNotFoundError,
@@ -24,7 +23,6 @@ from s3gw.s3 import xml
 from s3gw.s3.markup import document as markup
 
 _MISSING: Mapping[str, type[S3Error]] = {
-    "GetBucketLifecycleConfiguration": NoSuchLifecycleConfiguration,
     "GetBucketOwnershipControls": OwnershipControlsNotFoundError,
     "GetBucketPolicy": NoSuchBucketPolicy,
     "GetBucketPolicyStatus": NoSuchBucketPolicy,

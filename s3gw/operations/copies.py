@@ -67,6 +67,7 @@ from s3gw.operations.encryption import (
 )
 from s3gw.operations.headers import request_tags, requested_ttl, stored_headers, user_metadata
 from s3gw.operations.intake import pour
+from s3gw.operations.lifecycle import expiration_headers
 from s3gw.operations.locks import lock_for_writing
 from s3gw.operations.multipart import checksum_of, find_upload, part_number
 from s3gw.operations.versions import made_headers, open_version, version_headers
@@ -120,6 +121,7 @@ async def copy_object(call: Call) -> Response:
             reader.close()
         shown = replace(info, checksum=copy.checksum)
         versions = made_headers(outcome.made or info) + _source_headers(origin, source)
+        versions += expiration_headers(call.bucket_info, call.key, info)
         return document(xml.copy_object(shown), [*describe_encryption(call, info.encryption), *versions])
     raise InternalError("The source is being replaced faster than it can be copied.")
 

@@ -32,6 +32,7 @@ from s3gw.operations.headers import (
     user_metadata,
 )
 from s3gw.operations.intake import Intake, keep
+from s3gw.operations.lifecycle import expiration_headers
 from s3gw.operations.locks import lock_for_writing
 from s3gw.operations.versions import made_headers
 from s3gw.s3 import xml
@@ -154,6 +155,7 @@ def _answer(call: Call, fields: Mapping[str, str], key: str, info: ObjectInfo) -
     """What the form asks for: ``success_action_redirect`` if it is a URL, else ``success_action_status``, else 204."""
     etag = f'"{info.etag}"'
     headers = [("ETag", etag), *checksum_headers(info.checksum), *made_headers(info)]
+    headers += expiration_headers(call.bucket_info, key, info)
     headers += describe_encryption(call, info.encryption)
     redirect = fields.get("success_action_redirect") or fields.get("redirect") or ""
     if _is_url(redirect):

@@ -55,6 +55,7 @@ REFUSED = {
     "x-amz-server-side-encryption-bucket-key-enabled": ("false",),
     "x-amz-server-side-encryption-context": (),
     "x-amz-storage-class": ("STANDARD",),
+    "x-amz-transition-default-minimum-object-size": ("all_storage_classes_128K",),
     "x-amz-website-redirect-location": (),
     "x-amz-write-offset-bytes": (),
 }

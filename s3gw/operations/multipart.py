@@ -38,6 +38,7 @@ from s3gw.operations.encryption import (
 )
 from s3gw.operations.headers import checksum_headers, request_tags, requested_ttl, stored_headers, user_metadata
 from s3gw.operations.intake import Intake, receive, refuse_size
+from s3gw.operations.lifecycle import abort_headers, expiration_headers
 from s3gw.operations.locks import lock_for_writing, refuse_undigested_part, with_default
 from s3gw.operations.versions import as_made, made_headers
 from s3gw.s3 import xml
@@ -94,6 +95,7 @@ async def create_multipart_upload(call: Call) -> Response:
     await call.storage.commit(CreateUpload(upload, call.bucket_created))
     headers = [("x-amz-checksum-algorithm", algorithm), ("x-amz-checksum-type", kind)] if algorithm else []
     headers += describe_encryption(call, upload.encryption)
+    headers += abort_headers(call.bucket_info, call.key, upload.initiated)
     return document(xml.initiate_upload(call.bucket, call.key, upload.upload), headers)
 
 
@@ -348,6 +350,7 @@ def _completed(call: Call, info: ObjectInfo) -> Response:
     scheme = "https" if call.head.secure else "http"
     location = f"{scheme}://{call.head.headers.get('host', '')}{call.head.raw_path}"
     headers = [*describe_encryption(call, info.encryption), *made_headers(info)]
+    headers += expiration_headers(call.bucket_info, call.key, info)
     return document(xml.complete_upload(location, call.bucket, call.key, info), headers)
 
 
@@ -368,7 +371,8 @@ async def list_parts(call: Call) -> Response:
         page = PartPage(tuple(replace(part, checksum="") for part in page.parts), page.truncated)
     elif key is not None:
         page = PartPage(tuple(await _readable(call, upload, key, page.parts)), page.truncated)
-    return document(xml.list_parts(upload, request, page, call.gateway.owner_of))
+    headers = abort_headers(call.bucket_info, call.key, upload.initiated)
+    return document(xml.list_parts(upload, request, page, call.gateway.owner_of), headers)
 
 
 async def list_multipart_uploads(call: Call) -> Response:

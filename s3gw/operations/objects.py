@@ -34,6 +34,7 @@ from s3gw.operations.headers import (
     user_metadata,
 )
 from s3gw.operations.intake import Intake, keep, refuse_size
+from s3gw.operations.lifecycle import expiration_headers
 from s3gw.operations.locks import lock_for_writing
 from s3gw.operations.multipart import part_number
 from s3gw.operations.versions import find_object, made_headers, marker_headers, open_version, version_headers
@@ -73,6 +74,7 @@ async def put_object(call: Call) -> Response:
     intake = Intake(decoder, Digests(checks.names), call.gateway.max_object_bytes)
     info = await keep(call, call.key, draft, intake, checks, condition, fresh=fresh)
     headers = [("ETag", f'"{info.etag}"'), *checksum_headers(info.checksum), *made_headers(info)]
+    headers += expiration_headers(call.bucket_info, call.key, info)
     if fresh is not None:
         headers += describe_encryption(call, fresh.stored)
     return Response(200, headers)
@@ -220,6 +222,8 @@ def describe(call: Call, info: ObjectInfo, span: ByteRange | None, key: DataKey 
     :raises InvalidArgument: for an unknown value of x-amz-checksum-mode."""
     headers = object_headers(info, overrides(call), span)
     headers += version_headers(call.bucket_info, info)
+    if not call.version:
+        headers += expiration_headers(call.bucket_info, call.key, info)
     if info.encryption is not None:
         headers += describe_encryption(call, info.encryption)
     of_part = "partNumber" in call.head.query

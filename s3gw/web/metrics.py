@@ -130,6 +130,10 @@ class Metrics(Collector):
 
         self._further.append(family)
 
+    def counters(self, name: str, text: str, label: str, values: Callable[[], Iterable[tuple[str, float]]]) -> None:
+        """As `counter`, one for each value of ``label``."""
+        self._further.append(lambda: _counters(name, text, label, values()))
+
     def properties(self, read: Callable[[], Mapping[str, int]]) -> None:
         """The store's own figures as ``s3gw_store_property{name}``."""
 

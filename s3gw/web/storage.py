@@ -233,6 +233,14 @@ class LaneStorage:
             await self._durable()
         return info
 
+    async def find_versions(self, bucket: str, names: Sequence[tuple[str, str]]) -> list[ObjectInfo | None]:
+        """Versions by key and id, all at once. One whose record is damaged is told of in the log, and None."""
+        found = await self._scan(lambda: self._store.look_up_versions([(bucket, *name) for name in names]))
+        for each in found:
+            if isinstance(each, CorruptChunk):
+                self.log.critical("{damage}", damage=str(each))
+        return [each if isinstance(each, ObjectInfo) else None for each in found]
+
     async def open_version(self, bucket: str, key: str, version: str) -> HeldObject | None:
         """As `find_version`, held."""
         info = await self._version_lookups.ask((bucket, key, version))
