@@ -34,7 +34,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "operations": (*VALUES, "cipher", "s3", "store"),
     "web": (*VALUES, "settings", "credentials", "s3", "store", "operations"),
     "service": (*VALUES, "settings", "credentials", "cachefile", "masterkeys", "s3", "store", "operations", "web"),
-    "admin": ("model", "settings", "masterkeys", "store"),
+    "admin": ("model", "settings", "cipher", "masterkeys", "store"),
     "tap": ("settings", "credentials", "cachefile", "masterkeys", "service", "web"),
     "testing": (*VALUES, "settings", "credentials", "masterkeys", "s3", "store", "web", "service"),
 }

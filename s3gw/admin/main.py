@@ -22,7 +22,7 @@ from s3gw.admin.backup import run_backup, run_list, run_restore
 from s3gw.admin.check import run_check, run_salvage
 from s3gw.admin.endpoint import add_access, add_endpoint, parse_endpoint
 from s3gw.admin.extra import from_extra
-from s3gw.admin.keys import run_add_key
+from s3gw.admin.keys import run_add_key, run_rotate
 from s3gw.admin.maintain import run_compact, run_stats
 from s3gw.admin.report import AdminError, Report
 from s3gw.admin.scrub import run_scrub
@@ -119,6 +119,9 @@ def parser() -> argparse.ArgumentParser:
     it = command("sse-key", run_add_key, "Add a master key to the file of --sse_key_file; make the file if need be.")
     it.add_argument("file", type=Path, help="the key file")
     it.add_argument("--id", help="what to call the key; the time without this")
+    it = command("sse-rotate", run_rotate, "Put everything that is encrypted by SSE-S3 under the last key of the file.")
+    it.add_argument("db", type=Path, help=database)
+    it.add_argument("file", type=Path, help="the key file, with the old keys and the new one")
 
     it = command(
         "probe", _later("s3gw.admin.probe.run", "run_probe"), "Ask an S3 endpoint for what users of s3gw rely on."

@@ -304,6 +304,20 @@ class CustomerTests(EncryptedTestCase):
         self.assertEqual((403, b""), self.request("HEAD", "/bucket/key", KEY_B)[0:3:2])
         self.assertEqual(204, self.request("DELETE", "/bucket/key").status)
 
+    def test_memory_gives_nothing_away(self) -> None:
+        """That the object was just read with its key opens it to nobody else, nor does a key open a plain one that is
+        in memory."""
+        self.put("/bucket/key", b"hello", KEY_A)
+        self.put("/bucket/plain", b"hello")
+        for _ in range(3):
+            self.assertEqual(b"hello", self.request("GET", "/bucket/key", KEY_A).body)
+            self.assertEqual(b"hello", self.get("/bucket/plain"))
+            for headers, status in (({}, 400), ({"x-amz-checksum-mode": "ENABLED"}, 400), (KEY_B, 403)):
+                self.assertEqual(status, self.request("GET", "/bucket/key", headers).status)
+                self.assertEqual(status, self.request("HEAD", "/bucket/key", headers).status)
+            for method in ("GET", "HEAD"):
+                self.assertEqual(400, self.request(method, "/bucket/plain", KEY_A).status)
+
     def test_key_for_a_plain_object(self) -> None:
         """A key for an object that has none is refused."""
         self.put("/bucket/plain", b"hello")
