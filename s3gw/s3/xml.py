@@ -1,7 +1,9 @@
 """The documents that S3 answers with, element by element in the order in which S3 writes them.
 
 Each function takes values of the model and the request they answer, and gives the whole document as bytes. ETags come
-without quotes and go out with them.
+without quotes and go out with them. A key may have characters that XML 1.0 has not: listings write them as S3 does,
+which no strict parser takes unless the client asks for encoding-type=url; where the client knows the key anyway, they
+are replaced, so that it can read the rest.
 
 Source: the Response Syntax of each operation in https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations.html
 """
@@ -179,7 +181,7 @@ def list_parts(upload: UploadInfo, request: ListPartsRequest, page: PartPage, ow
     return document(
         "ListPartsResult",
         element("Bucket", upload.bucket),
-        element("Key", upload.key),
+        element("Key", printable(upload.key)),
         element("UploadId", upload.upload),
         _owner("Initiator", owner),
         _owner("Owner", owner),
@@ -197,7 +199,10 @@ def list_parts(upload: UploadInfo, request: ListPartsRequest, page: PartPage, ow
 def initiate_upload(bucket: str, key: str, upload: str) -> bytes:
     """InitiateMultipartUploadResult."""
     return document(
-        "InitiateMultipartUploadResult", element("Bucket", bucket), element("Key", key), element("UploadId", upload)
+        "InitiateMultipartUploadResult",
+        element("Bucket", bucket),
+        element("Key", printable(key)),
+        element("UploadId", upload),
     )
 
 
@@ -207,7 +212,7 @@ def complete_upload(location: str, bucket: str, key: str, info: ObjectInfo) -> b
         "CompleteMultipartUploadResult",
         element("Location", location),
         element("Bucket", bucket),
-        element("Key", key),
+        element("Key", printable(key)),
         _etag(info.etag),
         _checksum(info.checksum),
     )
@@ -294,7 +299,7 @@ def post_response(location: str, bucket: str, key: str, etag: str) -> bytes:
         "PostResponse",
         element("Location", location),
         element("Bucket", bucket),
-        element("Key", key),
+        element("Key", printable(key)),
         _etag(etag),
         namespace=False,
     )
