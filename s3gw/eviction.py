@@ -121,7 +121,8 @@ class Eviction:
         self.share = YOUNG_SHARE
         self._reads = reads
         self._ghosts = _Ghosts(), _Ghosts()
-        self._spared = 0
+        self._spared = 0  # objects since the last one that had to go
+        self._old_stay = False  # round after round no old one could go
         self._left = Fill(0, 0, 0, 0)
         self._goal = Cap()
 
@@ -142,11 +143,10 @@ class Eviction:
 
     def look(self, fill: Fill, goal: Cap) -> Look | None:
         """What to look at next to come down to ``goal``; None if it is reached, or all that is left is to stay."""
-        if not goal.exceeded(fill.objects, fill.nbytes):
-            self._spared = 0
-            return None
         if self._spared > (MOST_READS + 2) * (fill.objects + STRETCH):
-            self._spared = 0
+            self._spared, self._old_stay = 0, True
+        if not goal.exceeded(fill.objects, fill.nbytes) or (self._old_stay and not fill.young_objects):
+            self._spared, self._old_stay = 0, False
             return None
         self._left, self._goal = fill, goal
         if self._young_turn():
@@ -166,8 +166,11 @@ class Eviction:
             if not self._goal.exceeded(self._left.objects, self._left.nbytes) or young != self._young_turn():
                 break
             reads = self._reads.count(entry.place)
-            stays = reads > 0 or entry.pinned or busy(entry)
+            must_stay = entry.pinned or busy(entry)
+            stays = reads > 0 or must_stay
             if stays:
+                if young and not must_stay:
+                    self._old_stay = False  # it may go as an old one
                 self._spared += 1
                 self._reads.set(entry.place, 0 if young else max(0, reads - 1))
             else:
@@ -191,7 +194,7 @@ class Eviction:
     def _young_turn(self) -> bool:
         """Whether the next to go is a young one."""
         fill, goal = self._left, self._goal
-        if fill.young_objects >= fill.objects:
+        if self._old_stay or fill.young_objects >= fill.objects:
             return True
         return 0 < goal.nbytes * self.share < fill.young_bytes or 0 < goal.objects * self.share < fill.young_objects
 

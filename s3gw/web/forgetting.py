@@ -49,6 +49,9 @@ ADOPT_OBJECTS = 4096
 SLACK = 64
 """Eviction goes on until the bucket is one part of so many below its cap: it need not begin again for each write."""
 
+OVERFULL_SECONDS = 30.0
+"""Between two rounds through a bucket in which nothing may go."""
+
 AGES = (1.0, 10.0, 60.0, 600.0, 3600.0, 6 * 3600.0, 86400.0, 7 * 86400.0, 30 * 86400.0)
 """Bounds of the histogram of ages at eviction, seconds."""
 
@@ -71,6 +74,7 @@ class _Keeper:
     """One cache bucket, as far as it is being made to forget.
 
     :ivar due: before this nothing expires, ms since the epoch.
+    :ivar overfull: what is left is to stay, and too much; it is not gone through again before ``not_before``.
     """
 
     def __init__(self, cache: ICacheBucket) -> None:
@@ -82,6 +86,7 @@ class _Keeper:
         self.seen_due = float("inf")
         self.evicting = False
         self.overfull = False
+        self.not_before = 0.0
 
 
 class Forgetting:
@@ -137,7 +142,7 @@ class Forgetting:
         if lifetime:
             keeper.due = min(keeper.due, self._now() + lifetime * 1000)
             keeper.seen_due = min(keeper.seen_due, keeper.due)
-        if self._over(cache) and not keeper.evicting and not self._stopping:
+        if self._must_evict(cache, keeper):
             keeper.evicting = True
             running: Deferred[None] = Deferred.fromCoroutine(
                 self._guarded(f"eviction from {bucket}", self._evict(bucket, keeper))
@@ -163,7 +168,7 @@ class Forgetting:
         if keeper is None or keeper.base != cache.state.base:
             keeper = self._keepers[bucket] = _Keeper(cache)
         elif keeper.rules != cache.rules:
-            keeper.rules, keeper.due, keeper.position = cache.rules, 0.0, 0
+            keeper.rules, keeper.due, keeper.position, keeper.not_before = cache.rules, 0.0, 0, 0.0
         return keeper
 
     async def _guarded(self, what: str, work: Awaitable[None]) -> None:
@@ -183,12 +188,20 @@ class Forgetting:
                 await self._guarded(f"the adoption of objects in {bucket}", self._adopt(bucket, cache))
             if keeper.due <= self._now():
                 await self._guarded(f"the sweep of {bucket}", self._sweep(bucket, cache, keeper))
-            if self._over(cache) and not keeper.evicting:
+            if self._must_evict(cache, keeper):
                 keeper.evicting = True
                 await self._guarded(f"eviction from {bucket}", self._evict(bucket, keeper))
         if self._clock.seconds() - self._saved >= SAVE_SECONDS:
             self._saved = self._clock.seconds()
             await self._guarded("saving what was read", self._save(SAVE_PAGES))
+
+    def _must_evict(self, cache: ICacheBucket, keeper: _Keeper) -> bool:
+        return (
+            self._over(cache)
+            and not keeper.evicting
+            and not self._stopping
+            and self._clock.seconds() >= keeper.not_before
+        )
 
     @staticmethod
     def _over(cache: ICacheBucket) -> bool:
@@ -272,6 +285,7 @@ class Forgetting:
         if overfull and not keeper.overfull and not self._stopping:
             self.log.warn("{bucket} stays above its cap: what is left is pinned or being read", bucket=bucket)
         keeper.overfull = overfull
+        keeper.not_before = self._clock.seconds() + OVERFULL_SECONDS if overfull else 0.0
 
     async def _commit(self, mutations: Sequence[Mutation]) -> list[Committed]:
         """What happened; the store may refuse some when it is full or stalled."""
