@@ -40,6 +40,12 @@ class S3Error(Exception):
         return type(self).__name__
 
 
+class AccessControlListNotSupported(S3Error):
+    """The bucket does not allow ACLs"""
+
+    status = 400
+
+
 class AccessDenied(S3Error):
     """Access Denied"""
 
@@ -154,6 +160,12 @@ class InvalidArgument(S3Error):
     status = 400
 
 
+class InvalidBucketAclWithObjectOwnership(S3Error):
+    """Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting"""
+
+    status = 400
+
+
 class InvalidBucketName(S3Error):
     """The specified bucket is not valid."""
 
@@ -250,8 +262,20 @@ class KeyTooLongError(S3Error):
     status = 400
 
 
+class MalformedACLError(S3Error):
+    """The XML you provided was not well-formed or did not validate against our published schema"""
+
+    status = 400
+
+
 class MalformedPOSTRequest(S3Error):
     """The body of your POST request is not well-formed multipart/form-data."""
+
+    status = 400
+
+
+class MalformedPolicy(S3Error):
+    """Policies must be valid JSON and the first byte must be '{'"""
 
     status = 400
 
@@ -458,6 +482,12 @@ class URITooLong(S3Error):
     """The request URI is longer than the server is willing to read."""
 
     status = 414
+
+
+class UnresolvableGrantByEmailAddress(S3Error):
+    """The e-mail address you provided does not match any account on record."""
+
+    status = 400
 
 
 class UserKeyMustBeSpecified(S3Error):

@@ -126,6 +126,18 @@ class ObjectLock(msgspec.Struct, frozen=True, array_like=True):
     hold: str = ""
 
 
+class Grant(msgspec.Struct, frozen=True, array_like=True):
+    """What an access control list grants to one user, or to one group.
+
+    :ivar permission: ``READ``, ``WRITE``, ``READ_ACP``, ``WRITE_ACP`` or ``FULL_CONTROL``.
+    :ivar user: canonical user id. :ivar group: URI of the group; empty for a user.
+    """
+
+    permission: str
+    user: str = ""
+    group: str = ""
+
+
 class ObjectInfo(msgspec.Struct, frozen=True, array_like=True):
     """An object without its bytes: one version of it, or a delete marker.
 
@@ -147,6 +159,7 @@ class ObjectInfo(msgspec.Struct, frozen=True, array_like=True):
     :ivar ttl: seconds from ``modified`` that it asked to live in a cache bucket; 0 if it asked for nothing.
     :ivar place: in the queue of its cache bucket, which grows with each write and is never given twice; the store sets
         it. 0 in any other bucket.
+    :ivar grants: its access control list; None for one that grants nothing but full control to the owner.
     """
 
     size: int
@@ -168,6 +181,7 @@ class ObjectInfo(msgspec.Struct, frozen=True, array_like=True):
     encryption: Encryption | None = None
     ttl: int = 0
     place: int = 0
+    grants: tuple[Grant, ...] | None = None
 
     @property
     def version(self) -> str:
@@ -195,7 +209,10 @@ def version_order(version: str) -> int | None:
 
 
 class UploadInfo(msgspec.Struct, frozen=True, array_like=True):
-    """A multipart upload that is neither completed nor aborted; the values its object will have."""
+    """A multipart upload that is neither completed nor aborted; the values its object will have.
+
+    :ivar initiator: canonical id of who began it, who need not become the owner.
+    """
 
     bucket: str
     key: str
@@ -210,6 +227,8 @@ class UploadInfo(msgspec.Struct, frozen=True, array_like=True):
     lock: ObjectLock | None = None
     encryption: Encryption | None = None
     ttl: int = 0
+    initiator: str = ""
+    grants: tuple[Grant, ...] | None = None
 
 
 class PartInfo(msgspec.Struct, frozen=True, array_like=True):
@@ -295,6 +314,10 @@ class PartPage(msgspec.Struct, frozen=True):
 
     parts: tuple[PartInfo, ...]
     truncated: bool
+
+
+ANONYMOUS_ID = "65a011a29cdf8ec533ec3d1ccaae921c"
+"""The canonical id of whoever does not sign: S3 gives their objects this one."""
 
 
 class Owner(msgspec.Struct, frozen=True):

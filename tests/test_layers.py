@@ -30,10 +30,13 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "cipher": ("model",),
     "masterkeys": ("cipher", "settings", "private_file"),
     "s3": VALUES,
+    "access": (*VALUES, "s3"),
     "store": (*VALUES, "s3"),
-    "operations": (*VALUES, "cipher", "s3", "store"),
-    "web": (*VALUES, "settings", "credentials", "s3", "store", "operations"),
-    "service": (*VALUES, "settings", "credentials", "cachefile", "masterkeys", "s3", "store", "operations", "web"),
+    "operations": (*VALUES, "cipher", "s3", "access", "store"),
+    "web": (*VALUES, "settings", "credentials", "s3", "access", "store", "operations"),
+    "service": (
+        *(*VALUES, "settings", "credentials", "cachefile", "masterkeys", "s3", "access", "store", "operations", "web"),
+    ),
     "admin": ("model", "settings", "cipher", "masterkeys", "store"),
     "tap": ("settings", "credentials", "cachefile", "masterkeys", "service", "web"),
     "testing": (*VALUES, "settings", "credentials", "masterkeys", "s3", "store", "web", "service"),
@@ -42,7 +45,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
 
 PURE = (
     *("errors", "model", "eviction", "settings", "private_file", "credentials", "cachefile", "cipher", "masterkeys"),
-    *("s3", "store", "operations", "admin"),
+    *("s3", "access", "store", "operations", "admin"),
 )
 """Floors that know no Twisted."""
 
