@@ -9,6 +9,7 @@ The file is INI in the spelling of ``~/.aws/credentials``; a section is a key, a
 | ``aws_secret_access_key`` | required | 8 to 128 characters                                                        |
 | ``id``                    | optional | canonical user id; keys of one user share it. Default: hex SHA-256 of name |
 | ``display_name``          | optional | the user's display name. Default: the name                                 |
+| ``email``                 | optional | the user's e-mail address, by which access control lists may name the user |
 
 Any other line is an error, since a misspelt one would change who may do what. No message ever shows a value.
 """
@@ -28,7 +29,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-from s3gw.model import Owner
+from s3gw.model import ANONYMOUS_ID, Owner
 from s3gw.private_file import read_private
 from s3gw.settings import ConfigurationError, Settings, parse_access_key, parse_secret_key
 
@@ -43,6 +44,7 @@ class Credential:
     access_key: str
     secret: str = field(repr=False)
     owner: Owner
+    email: str = ""
 
 
 class KeyRing:
@@ -57,6 +59,7 @@ class KeyRing:
         self._given = tuple(given)
         self._keys: Mapping[str, Credential] = {}
         self._owners: Mapping[str, Owner] = {}
+        self._emails: Mapping[str, str] = {}
         self.reload()
 
     @classmethod
@@ -78,6 +81,14 @@ class KeyRing:
         """The user with a canonical id; one that has no key any more is called by its id."""
         return self._owners.get(owner_id) or Owner(owner_id, owner_id)
 
+    def knows(self, owner_id: str) -> bool:
+        """Whether a user with this canonical id has a key."""
+        return owner_id in self._owners
+
+    def id_of_email(self, address: str) -> str | None:
+        """The canonical id of the user with an e-mail address, whose case does not matter."""
+        return self._emails.get(address.lower())
+
     def reload(self) -> None:
         """Read the file again. A request meets the old ring or the new one, never half of either.
 
@@ -87,11 +98,17 @@ class KeyRing:
         if self.path is not None:
             found += parse_credentials(read_private(self.path, "credentials file"), f"credentials file {self.path}")
         keys: dict[str, Credential] = {}
+        emails: dict[str, str] = {}
         for credential in found:
+            if (
+                credential.email
+                and emails.setdefault(credential.email.lower(), credential.owner.id) != credential.owner.id
+            ):
+                raise ConfigurationError(f"the e-mail address {credential.email} is that of two users")
             if credential.access_key in keys:
                 raise ConfigurationError(f"access key {credential.access_key} is given twice")
             keys[credential.access_key] = credential
-        self._keys = keys
+        self._keys, self._emails = keys, emails
         self._owners = {credential.owner.id: credential.owner for credential in found}
 
 
@@ -133,6 +150,8 @@ def _complaint(error: IniError) -> str:
 def _canonical_id(text: str) -> str:
     if not 1 <= len(text) <= 128 or not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("a canonical id has 1 to 128 printable ASCII characters and no space")
+    if text == ANONYMOUS_ID:
+        raise ValueError("that is the canonical id of callers who do not sign")
     return text
 
 
@@ -142,11 +161,18 @@ def _display_name(text: str) -> str:
     return text
 
 
+def _email(text: str) -> str:
+    if not 3 <= len(text) <= 254 or not text.isprintable() or " " in text or "@" not in text[1:-1]:
+        raise ValueError("an e-mail address has 3 to 254 printable characters, an @ among them, and no space")
+    return text
+
+
 _VALUES: Mapping[str, Callable[[str], str]] = {
     "aws_access_key_id": parse_access_key,
     "aws_secret_access_key": parse_secret_key,
     "id": _canonical_id,
     "display_name": _display_name,
+    "email": _email,
 }
 
 
@@ -163,4 +189,4 @@ def _credential(name: str, lines: Mapping[str, str], where: str) -> Credential:
         except ValueError as error:
             raise ConfigurationError(f"{where}: {key}: {error}") from None
     owner = Owner(values.get("id") or owner_named(name).id, values["display_name"])
-    return Credential(values["aws_access_key_id"], values["aws_secret_access_key"], owner)
+    return Credential(values["aws_access_key_id"], values["aws_secret_access_key"], owner, values.get("email", ""))

@@ -187,6 +187,7 @@ class GatewayService(Service):
             clock=_now_ms,
             owner_of=authenticator.owner_of,
             authenticate_form=authenticator.authenticate_form,
+            directory=authenticator,
             region=settings.region,
             signatures=self._keys is not None,
             max_object_bytes=settings.max_object_bytes,
@@ -196,7 +197,7 @@ class GatewayService(Service):
         )
         pages: dict[str, IResource] = {"/_health/live": live_page(), "/_health/ready": ready_page(self._ready)}
         if settings.metrics != "off":
-            permit = authenticator.authenticate if settings.metrics == "signed" else _permit_all
+            permit = authenticator.require_signed if settings.metrics == "signed" else _permit_all
             pages["/metrics"] = metrics_page(self.metrics.registry, permit)
         return ServiceResource(gateway, authenticator, settings.virtual_host_suffixes, pages)
 

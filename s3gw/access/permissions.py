@@ -83,6 +83,7 @@ PERMISSIONS: Mapping[str, Permission] = {
     "CreateSession": Permission(Of.BUCKET, ("s3express:CreateSession",)),
     "DeleteBucket": _bucket("DeleteBucket"),
     "DeleteBucketAnalyticsConfiguration": _bucket("PutAnalyticsConfiguration"),
+    "DeleteBucketCache": _bucket("PutLifecycleConfiguration"),
     "DeleteBucketCors": _bucket("PutBucketCORS"),
     "DeleteBucketEncryption": _bucket("PutEncryptionConfiguration"),
     "DeleteBucketIntelligentTieringConfiguration": _bucket("PutIntelligentTieringConfiguration"),
@@ -105,6 +106,7 @@ PERMISSIONS: Mapping[str, Permission] = {
     "GetBucketAccelerateConfiguration": _bucket("GetAccelerateConfiguration"),
     "GetBucketAcl": _bucket("GetBucketAcl", READ_ACP),
     "GetBucketAnalyticsConfiguration": _bucket("GetAnalyticsConfiguration"),
+    "GetBucketCache": _bucket("GetLifecycleConfiguration"),
     "GetBucketCors": _bucket("GetBucketCORS"),
     "GetBucketEncryption": _bucket("GetEncryptionConfiguration"),
     "GetBucketIntelligentTieringConfiguration": _bucket("GetIntelligentTieringConfiguration"),
@@ -158,6 +160,7 @@ PERMISSIONS: Mapping[str, Permission] = {
     "PutBucketAccelerateConfiguration": _bucket("PutAccelerateConfiguration"),
     "PutBucketAcl": _bucket("PutBucketAcl", WRITE_ACP),
     "PutBucketAnalyticsConfiguration": _bucket("PutAnalyticsConfiguration"),
+    "PutBucketCache": _bucket("PutLifecycleConfiguration"),
     "PutBucketCors": _bucket("PutBucketCORS"),
     "PutBucketEncryption": _bucket("PutEncryptionConfiguration"),
     "PutBucketIntelligentTieringConfiguration": _bucket("PutIntelligentTieringConfiguration"),
@@ -208,6 +211,10 @@ GET_TAGS = _object("GetObjectTagging", versioned=("GetObjectVersionTagging",))
 
 SET_TAGS = _key("PutObjectTagging", WRITE)
 """What a write needs that brings tags."""
+
+SET_RETENTION = _key("PutObjectRetention")
+SET_HOLD = _key("PutObjectLegalHold")
+"""What a write needs that locks the version which it makes."""
 
 BYPASS_GOVERNANCE = _key("BypassGovernanceRetention")
 """What a request needs that says ``x-amz-bypass-governance-retention: true``."""

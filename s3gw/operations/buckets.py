@@ -5,7 +5,18 @@ Sources: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html a
 
 from __future__ import annotations
 
-from s3gw.errors import BucketAlreadyOwnedByYou, IllegalLocationConstraintException, InvalidArgument
+from collections.abc import Mapping
+
+from s3gw.access.acl import of_headers, stored
+from s3gw.access.controls import BUCKET_OWNER_ENFORCED, OWNERSHIPS, ownership_controls
+from s3gw.access.decide import ACL, OWNERSHIP_CONTROLS
+from s3gw.errors import (
+    BucketAlreadyExists,
+    BucketAlreadyOwnedByYou,
+    IllegalLocationConstraintException,
+    InvalidArgument,
+    InvalidBucketAclWithObjectOwnership,
+)
 from s3gw.model import ENABLED, OBJECT_LOCK, BucketInfo
 from s3gw.operations.call import Call, Response, document
 from s3gw.operations.tagging import DOCUMENT as TAGGING
@@ -16,6 +27,9 @@ from s3gw.s3.locks import configuration
 from s3gw.s3.target import check_bucket_name
 from s3gw.store.interface import CreateBucket, DeleteBucket
 
+ACCESS = {ACL, OWNERSHIP_CONTROLS}
+"""The documents of a bucket that its creation may bring."""
+
 ANY_REGION = "default"
 """A LocationConstraint that is right everywhere, as it is for other S3-compatible stores."""
 
@@ -24,7 +38,7 @@ async def create_bucket(call: Call) -> Response:
     """PUT /bucket
 
     Creating a bucket that the caller owns already succeeds and changes nothing, as S3 does in us-east-1; not so with
-    tags or Object Lock, which it might not have."""
+    tags or Object Lock, which it might not have, or with another list or ownership than it has."""
     check_bucket_name(call.bucket)
     asked = parse_create_bucket(await call.document())
     region = asked.location or call.gateway.region
@@ -33,7 +47,9 @@ async def create_bucket(call: Call) -> Response:
             f"The {region} location constraint is incompatible for the region specific endpoint this request was sent"
             " to."
         )
-    documents = {TAGGING: xml.tagging(asked.tags)} if asked.tags else {}
+    documents = _access(call)
+    if asked.tags:
+        documents[TAGGING] = xml.tagging(asked.tags)
     locked = _is_locked(call.head)
     if locked:
         documents[OBJECT_LOCK] = configuration()
@@ -49,8 +65,11 @@ async def create_bucket(call: Call) -> Response:
     try:
         await call.storage.commit(CreateBucket(info))
     except BucketAlreadyOwnedByYou:
-        if documents:
+        if documents.keys() - ACCESS:
             raise
+        found = await call.storage.find_bucket(call.bucket)
+        if found is None or _differs(found, documents):
+            raise BucketAlreadyExists(BucketName=call.bucket) from None
     return Response(200, [("Location", f"/{call.bucket}")])
 
 
@@ -60,6 +79,32 @@ def _is_locked(head: RequestHead) -> bool:
     if value.lower() not in ("true", "false"):
         raise InvalidArgument(ArgumentName="x-amz-bucket-object-lock-enabled", ArgumentValue=value)
     return value.lower() == "true"
+
+
+def _access(call: Call) -> dict[str, bytes]:
+    """The documents that say who may use a new bucket, as the headers ask for.
+
+    :raises InvalidArgument: :raises InvalidBucketAclWithObjectOwnership:"""
+    headers, documents = call.head.headers, {}
+    ownership = headers.get("x-amz-object-ownership")
+    if ownership is not None:
+        if ownership not in OWNERSHIPS:
+            raise InvalidArgument(ArgumentName="x-amz-object-ownership", ArgumentValue=ownership)
+        documents[OWNERSHIP_CONTROLS] = ownership_controls(ownership)
+    acl = stored(of_headers(headers, call.caller.id, None, call.gateway.directory))
+    if acl is not None:
+        if ownership == BUCKET_OWNER_ENFORCED:
+            raise InvalidBucketAclWithObjectOwnership()
+        documents[ACL] = acl
+    return documents
+
+
+def _differs(found: BucketInfo, documents: Mapping[str, bytes]) -> bool:
+    """Whether a bucket has another access control list than ``documents``, or not the ownership that they ask for."""
+    ownership = documents.get(OWNERSHIP_CONTROLS)
+    return found.documents.get(ACL) != documents.get(ACL) or (
+        ownership is not None and found.documents.get(OWNERSHIP_CONTROLS) != ownership
+    )
 
 
 async def head_bucket(call: Call) -> Response:

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 
+from s3gw.access.acl import Directory
 from s3gw.cipher import MasterKeys
 from s3gw.errors import InvalidRequest, MaxMessageLengthExceeded, S3Error
 from s3gw.model import (
@@ -184,6 +185,7 @@ class Gateway(msgspec.Struct, frozen=True):
     :ivar owner_of: the owner with a canonical user id.
     :ivar authenticate_form: who a form speaks for, from its fields by lower-case name; raises `S3Error` for what is
         wrong with its signature.
+    :ivar directory: the users that can be granted something.
     :ivar signatures: whether requests are expected to be signed.
     :ivar max_object_bytes: the largest body of one PUT.
     :ivar master_keys: of SSE-S3; None if there are none.
@@ -195,12 +197,25 @@ class Gateway(msgspec.Struct, frozen=True):
     clock: Callable[[], int]
     owner_of: Callable[[str], Owner]
     authenticate_form: Callable[[Mapping[str, str]], Owner]
+    directory: Directory
     region: str = "us-east-1"
     signatures: bool = False
     max_object_bytes: int = 5 * 1024**3
     master_keys: MasterKeys | None = None
     sse_c_over_http: bool = False
     cache_rules: Callable[[str], CacheRules | None] = lambda bucket: None
+
+
+class Client(Protocol):
+    """Who sent a request, as its connection knows it."""
+
+    @property
+    def gone(self) -> bool:
+        """Whether it has gone."""
+
+    @property
+    def peer(self) -> str:
+        """Its address."""
 
 
 class Abandoned(Exception):
@@ -210,31 +225,35 @@ class Abandoned(Exception):
 class Call:
     """One request, authenticated, on its way to its operation.
 
+    :ivar operation: its name.
     :ivar caller: who asks.
     :ivar verified: what the signature established; None for a request without one.
     :ivar bucket: and ``key``: what it is about; empty where its address has none.
     :ivar version: the id of the version that it is about; empty when it names none.
     :ivar encryption: what it says of encryption.
-    :ivar gone: whether the client has gone; to be asked from time to time in what takes long and reads no body.
-    :ivar bucket_info: the bucket, which exists and which the caller may use; None where the operation needs none.
+    :ivar client: where it comes from; whether it has gone is to be asked in what takes long and reads no body.
+    :ivar bucket_info: the bucket, which exists; None where the operation needs none.
+    :ivar trusted: whether the caller may do anything with the bucket: see `operations.admission`.
+    :ivar decided: whether it was asked if the caller may do what it asks for.
     """
 
     __slots__ = (
-        *("body", "bucket", "bucket_info", "caller", "encryption", "gateway", "gone", "head", "key", "storage"),
-        *("verified", "version"),
+        *("body", "bucket", "bucket_info", "caller", "client", "decided", "encryption", "gateway", "head", "key"),
+        *("operation", "storage", "trusted", "verified", "version"),
     )
 
     def __init__(
         self,
         gateway: Gateway,
+        operation: str,
         head: RequestHead,
         body: Body,
+        client: Client,
         caller: Owner,
         verified: Verified | None = None,
         bucket: str = "",
         key: str = "",
         bucket_info: BucketInfo | None = None,
-        gone: Callable[[], bool] = lambda: False,
         encryption: Asked = NOTHING,
     ) -> None:
         self.gateway = gateway
@@ -246,7 +265,10 @@ class Call:
         self.bucket = bucket
         self.key = key
         self.bucket_info = bucket_info
-        self.gone = gone
+        self.client = client
+        self.operation = operation
+        self.trusted = False
+        self.decided = False
         self.encryption = encryption
         self.version = ""
 
@@ -313,4 +335,4 @@ def document(body: bytes, headers: Headers | None = None) -> Response:
     return Response(200, [*(headers or ()), ("Content-Type", "application/xml")], [body])
 
 
-Operation = Callable[[Call], Awaitable[Response]]
+Operate = Callable[[Call], Awaitable[Response]]

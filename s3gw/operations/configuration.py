@@ -10,25 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from s3gw.errors import (
-    NoSuchBucketPolicy,
-    NoSuchPublicAccessBlockConfiguration,
     NoSuchWebsiteConfiguration,
-    OwnershipControlsNotFoundError,
     ReplicationConfigurationNotFoundError,
     S3Error,
 )
-from s3gw.operations.call import Call, Operation, Response, document
-from s3gw.operations.versions import find_object
+from s3gw.operations.call import Call, Operate, Response, document
 from s3gw.s3 import xml
 from s3gw.s3.markup import document as markup
 
 _MISSING: Mapping[str, type[S3Error]] = {
-    "GetBucketOwnershipControls": OwnershipControlsNotFoundError,
-    "GetBucketPolicy": NoSuchBucketPolicy,
-    "GetBucketPolicyStatus": NoSuchBucketPolicy,
     "GetBucketReplication": ReplicationConfigurationNotFoundError,
     "GetBucketWebsite": NoSuchWebsiteConfiguration,
-    "GetPublicAccessBlock": NoSuchPublicAccessBlockConfiguration,
 }
 """Configuration whose absence is an error."""
 
@@ -41,36 +33,22 @@ _EMPTY: Mapping[str, bytes] = {
 """Configuration whose absence is a document."""
 
 
-def _missing(error: type[S3Error]) -> Operation:
+def _missing(error: type[S3Error]) -> Operate:
     async def operate(call: Call) -> Response:
         raise error(BucketName=call.bucket)
 
     return operate
 
 
-def _empty(body: bytes) -> Operation:
+def _empty(body: bytes) -> Operate:
     async def operate(call: Call) -> Response:
         return document(body)
 
     return operate
 
 
-async def get_bucket_acl(call: Call) -> Response:
-    """GET /bucket?acl"""
-    assert call.bucket_info is not None
-    return document(xml.access_control_policy(call.gateway.owner_of(call.bucket_info.owner)))
-
-
-async def get_object_acl(call: Call) -> Response:
-    """GET /bucket/key?acl"""
-    info = await find_object(call)
-    return document(xml.access_control_policy(call.gateway.owner_of(info.owner)))
-
-
-UNCONFIGURED: Mapping[str, Operation] = {
+UNCONFIGURED: Mapping[str, Operate] = {
     **{name: _missing(error) for name, error in _MISSING.items()},
     **{name: _empty(body) for name, body in _EMPTY.items()},
-    "GetBucketAcl": get_bucket_acl,
-    "GetObjectAcl": get_object_acl,
 }
 """These operations by name."""

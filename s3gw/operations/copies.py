@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
+from s3gw.access.permissions import SET_TAGS
 from s3gw.cipher import DataKey
 from s3gw.errors import (
     ConditionalRequestConflict,
@@ -34,6 +35,8 @@ from s3gw.errors import (
     InvalidArgument,
     InvalidRequest,
     MethodNotAllowed,
+    NoSuchKey,
+    NoSuchVersion,
 )
 from s3gw.model import (
     NULL,
@@ -47,7 +50,8 @@ from s3gw.model import (
     UploadInfo,
     version_order,
 )
-from s3gw.operations.admission import admit
+from s3gw.operations.acls import disposition
+from s3gw.operations.admission import absent_source, admit, permit_source, require
 from s3gw.operations.call import Abandoned, Buffer, Call, Headers, Reader, Response, Source, document
 from s3gw.operations.encryption import (
     Fresh,
@@ -90,20 +94,24 @@ async def copy_object(call: Call) -> Response:
     origin = await _origin(call)
     in_place = (origin.bucket.name, origin.key, origin.version) == (call.bucket, call.key, "")
     changes = _changes(call, in_place=in_place)
+    owner, grants = disposition(call, call.key, call.head, tagged=bool(changes.get("tags")))
     condition = write_condition(call.head)
     lock = lock_for_writing(call, call.head)
     ttl = requested_ttl(call, call.head)
     algorithm, _ = upload_checksum(call.head)
     for _ in range(_TRIES):
-        reader = await _open(call, origin)
+        reader = await _open(call, origin, tags="tags" not in changes)
         try:
             source = reader.info
             _refuse_size(source.size)
+            if source.tags and "tags" not in changes:
+                require(call, SET_TAGS, call.key)
             copy = await _duplicate(call, origin, reader, algorithm)
             info = replace(
                 copy.info,
                 modified=call.gateway.clock(),
-                owner=call.caller.id,
+                owner=owner,
+                grants=grants,
                 upload="",
                 order=0,
                 null=True,
@@ -313,7 +321,7 @@ def _source_headers(origin: _Origin, source: ObjectInfo) -> Headers:
 
 
 async def _origin(call: Call) -> _Origin:
-    """The source that the request names, in a bucket that the caller may use.
+    """The source that the request names, in a bucket that exists.
 
     :raises InvalidArgument: :raises NoSuchBucket: :raises AccessDenied:"""
     origin, version = parse_copy_source(call.head.headers.get("x-amz-copy-source") or "")
@@ -322,7 +330,7 @@ async def _origin(call: Call) -> _Origin:
     same = origin.bucket == call.bucket
     bucket = call.bucket_info if same else await call.storage.find_bucket(origin.bucket)
     owner = call.head.headers.get("x-amz-source-expected-bucket-owner")
-    return _Origin(admit(origin.bucket, bucket, call.caller, owner), origin.key, version)
+    return _Origin(admit(origin.bucket, bucket, owner), origin.key, version)
 
 
 def _directive(call: Call, name: str) -> bool:
@@ -334,19 +342,25 @@ def _directive(call: Call, name: str) -> bool:
     return value == "COPY"
 
 
-async def _open(call: Call, origin: _Origin) -> Reader:
-    """The source, held, if its conditions hold.
+async def _open(call: Call, origin: _Origin, *, tags: bool = False) -> Reader:
+    """The source, held, if the caller may read it and its conditions hold.
 
-    :raises NoSuchKey: :raises NoSuchVersion: :raises PreconditionFailed: :raises InvalidRequest: a delete marker."""
+    :param tags: whether its tags are copied too.
+    :raises NoSuchKey: :raises NoSuchVersion: :raises AccessDenied: :raises PreconditionFailed:
+    :raises InvalidRequest: a delete marker."""
     try:
         reader = await open_version(call.storage, *origin)
     except MethodNotAllowed:
-        raise InvalidRequest(
+        marker = InvalidRequest(
             "The source of a copy request may not specifically refer to a delete marker by version id."
-        ) from None
-    if reader.info.place:
-        call.storage.touched(origin.bucket.name, reader.info)
+        )
+        raise absent_source(call, *origin, marker) from None
+    except (NoSuchKey, NoSuchVersion) as error:
+        raise absent_source(call, *origin, error) from None
     try:
+        permit_source(call, *origin, reader.info, tags=tags)
+        if reader.info.place:
+            call.storage.touched(origin.bucket.name, reader.info)
         evaluate_copy_source(call.head, reader.info.etag, reader.info.modified, call.gateway.clock())
     except BaseException:
         reader.close()
@@ -360,7 +374,7 @@ async def _digest(call: Call, source: Source, names: Iterable[str]) -> Digests:
     :raises Abandoned: it may be gigabytes, for nobody."""
     digests = Digests(names)
     while window := await source.read(True):
-        if call.gone():
+        if call.client.gone:
             raise Abandoned()
         await call.storage.in_thread(partial(_update, digests, window))
     return digests

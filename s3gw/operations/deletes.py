@@ -5,10 +5,12 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
 
 from __future__ import annotations
 
-from s3gw.errors import NoSuchVersion, S3Error
+from s3gw.access.permissions import PERMISSIONS
+from s3gw.errors import AccessDenied, NoSuchVersion, S3Error
 from s3gw.model import NULL, version_order
+from s3gw.operations.admission import allows, overlooks_governance
 from s3gw.operations.call import Call, Response, document
-from s3gw.operations.headers import bypasses_governance, require_digest
+from s3gw.operations.headers import require_digest
 from s3gw.s3 import xml
 from s3gw.s3.conditions import WriteCondition
 from s3gw.s3.documents_in import Deletion, parse_delete
@@ -24,10 +26,17 @@ async def delete_objects(call: Call) -> Response:
     # Where a flipped bit deletes another key.
     require_digest(call.head)
     asked = parse_delete(await call.document(MAX_DOCUMENT_BYTES))
-    there = [deletion for deletion in asked.objects if _can_be(deletion.version)]
-    failed: list[tuple[str, str, S3Error]] = [
-        (deletion.key, deletion.version, NoSuchVersion()) for deletion in asked.objects if not _can_be(deletion.version)
-    ]
+    call.decided = True
+    permission = PERMISSIONS[call.operation]
+    there: list[Deletion] = []
+    failed: list[tuple[str, str, S3Error]] = []
+    for deletion in asked.objects:
+        if not allows(call, permission, deletion.key, versioned=bool(deletion.version)):
+            failed.append((deletion.key, deletion.version, AccessDenied()))
+        elif not _can_be(deletion.version):
+            failed.append((deletion.key, deletion.version, NoSuchVersion()))
+        else:
+            there.append(deletion)
     deleted: list[xml.Deleted] = []
     outcomes = await call.storage.commit_all([_mutation(call, deletion) for deletion in there])
     for deletion, outcome in zip(there, outcomes, strict=True):
@@ -60,5 +69,5 @@ def _mutation(call: Call, deletion: Deletion) -> DeleteObject:
         deletion.version,
         call.gateway.clock(),
         call.caller.id,
-        bypasses_governance(call.head),
+        overlooks_governance(call, deletion.key),
     )

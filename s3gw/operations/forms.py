@@ -15,9 +15,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote, urlsplit
 
+from s3gw.access.acl import Grants
+from s3gw.access.facts import ANONYMOUS
 from s3gw.errors import AccessDenied, InvalidArgument, MissingContentLength, UserKeyMustBeSpecified
 from s3gw.model import ObjectInfo
-from s3gw.operations.admission import admit
+from s3gw.operations.acls import disposition
+from s3gw.operations.admission import authorize
 from s3gw.operations.call import Body, Call, Response
 from s3gw.operations.encryption import asked, describe_encryption, for_writing
 from s3gw.operations.headers import (
@@ -41,7 +44,7 @@ from s3gw.s3.conditions import write_condition
 from s3gw.s3.form import Form, expand_filename
 from s3gw.s3.head import RequestHead
 from s3gw.s3.policy import Policy, parse_policy_document
-from s3gw.s3.tags import parse_tagging
+from s3gw.s3.tags import Tags, parse_tagging
 from s3gw.s3.target import check_key
 
 _LIKE_HEADERS = STORED.keys() | {"content-md5", TTL}
@@ -56,9 +59,10 @@ async def post_object(call: Call) -> Response:
     fields = expand_filename(form.fields, form.filename)
     key = _key(fields)
     call.caller = call.gateway.authenticate_form(form.fields)
-    admit(call.bucket, call.bucket_info, call.caller)
     policy = _permit(call, fields)
     head = _as_head(call.head, fields)
+    tags = parse_tagging(fields["tagging"].encode()) if "tagging" in fields else request_tags(head)
+    owner, grants = _authorize(call, head, key, tags)
     if refuse_unsupported(head):
         call.encryption = asked(call, "PostObject", head)
     fresh = for_writing(call, key)
@@ -69,8 +73,9 @@ async def post_object(call: Call) -> Response:
         etag="",
         headers=stored_headers(head),
         metadata=user_metadata(head),
-        tags=parse_tagging(fields["tagging"].encode()) if "tagging" in fields else request_tags(head),
-        owner=call.caller.id,
+        tags=tags,
+        owner=owner,
+        grants=grants,
         lock=lock_for_writing(call, head),
         ttl=requested_ttl(call, head),
     )
@@ -79,6 +84,16 @@ async def post_object(call: Call) -> Response:
     intake = Intake(decoder, Digests(checks.names), min(policy.most, call.gateway.max_object_bytes))
     info = await keep(call, key, draft, intake, checks, write_condition(call.head), policy.check_size, fresh=fresh)
     return _answer(call, fields, key, info)
+
+
+def _authorize(call: Call, head: RequestHead, key: str, tags: Tags) -> tuple[str, Grants]:
+    """Owner and list of the object that the form makes, if the caller may make it. Raises as `disposition`."""
+    posted, call.head = call.head, head
+    try:
+        authorize(call, key, tags)
+        return disposition(call, key, head, tagged=bool(tags))
+    finally:
+        call.head = posted
 
 
 async def _read_fields(call: Call) -> Form:
@@ -125,12 +140,12 @@ def _key(fields: Mapping[str, str]) -> str:
 
 
 def _permit(call: Call, fields: Mapping[str, str]) -> Policy:
-    """What the form's policy leaves open. A form without one is for gateways where nobody signs.
+    """What the form's policy leaves open. A form without one is for callers that do not sign.
 
     :raises InvalidPolicyDocument: :raises AccessDenied:"""
     encoded = fields.get("policy")
     if encoded is None:
-        if call.gateway.signatures:
+        if call.gateway.signatures and call.caller.id != ANONYMOUS.id:
             raise AccessDenied()
         return Policy(0, ())
     policy = parse_policy_document(encoded)

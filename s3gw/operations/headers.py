@@ -39,18 +39,11 @@ _CONTROL = re.compile("[\0-\x08\n-\x1f\x7f]")
 
 REFUSED = {
     "x-amz-bucket-namespace": ("global",),
-    "x-amz-acl": ("private", "bucket-owner-full-control"),
-    "x-amz-grant-full-control": (),
-    "x-amz-grant-read": (),
-    "x-amz-grant-read-acp": (),
-    "x-amz-grant-write": (),
-    "x-amz-grant-write-acp": (),
     "x-amz-if-match-initiated-time": (),
     "x-amz-mfa": (),
     "x-amz-object-lock-event-hold": ("OFF",),
     "x-amz-object-lock-event-hold-duration-days": (),
     "x-amz-object-lock-event-hold-duration-years": (),
-    "x-amz-object-ownership": ("BucketOwnerEnforced",),
     "x-amz-server-side-encryption-aws-kms-key-id": (),
     "x-amz-server-side-encryption-bucket-key-enabled": ("false",),
     "x-amz-server-side-encryption-context": (),
@@ -64,20 +57,6 @@ REFUSED = {
 _NOTABLE = REFUSED.keys() | ENCRYPTION
 
 TTL = "x-s3gw-ttl"
-
-CANNED_ACLS = frozenset(
-    {
-        "authenticated-read",
-        "aws-exec-read",
-        "bucket-owner-full-control",
-        "bucket-owner-read",
-        "log-delivery-write",
-        "private",
-        "public-read",
-        "public-read-write",
-    }
-)
-"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html#canned-acl"""
 
 STORAGE_CLASSES = frozenset(
     {
@@ -106,7 +85,7 @@ def refuse_unsupported(head: RequestHead) -> bool:
 
     :return: whether it says something of encryption, which is to be looked at once its sender may do what it asks for.
     :raises NotImplemented: naming the header.
-    :raises InvalidArgument: :raises InvalidStorageClass: for an ACL or class that S3 has not either."""
+    :raises InvalidStorageClass: for a class that S3 has not either."""
     encryption = False
     for name, value in head.headers.items():
         if name not in _NOTABLE:
@@ -114,8 +93,6 @@ def refuse_unsupported(head: RequestHead) -> bool:
         if name in ENCRYPTION:
             encryption = True
         elif value not in REFUSED[name]:
-            if name == "x-amz-acl" and value not in CANNED_ACLS:
-                raise InvalidArgument(ArgumentName=name, ArgumentValue=value)
             if name == "x-amz-storage-class" and value not in STORAGE_CLASSES:
                 raise InvalidStorageClass(StorageClassRequested=value)
             raise NotImplemented(Header=name)
@@ -133,6 +110,7 @@ VERSIONED = frozenset(
         "GetObjectRetention",
         "GetObjectTagging",
         "HeadObject",
+        "PutObjectAcl",
         "PutObjectLegalHold",
         "PutObjectRetention",
         "PutObjectTagging",

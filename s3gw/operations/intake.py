@@ -163,7 +163,7 @@ async def pour(
     blob, cutter = Blob(call, key), Cutter()
     try:
         while window := await source.read(True):
-            if call.gone():
+            if call.client.gone:
                 raise Abandoned()
             await blob.stage(partial(_cut, cutter, digests, window))
         await blob.stage(lambda: [rest] if (rest := cutter.rest()) else [])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from s3gw.errors import InvalidArgument
 from s3gw.model import NULL, ListPage, VersionPage, version_order
+from s3gw.operations.acls import owner_of
 from s3gw.operations.call import Call, Headers, Response, document
 from s3gw.s3 import xml
 from s3gw.s3.listing import (
@@ -41,14 +42,14 @@ async def list_objects(call: Call) -> Response:
     """GET /bucket"""
     request = list_objects_request(call.head.query)
     page = await _page(call, ListQuery(request.prefix, request.delimiter, request.after, request.max_keys))
-    return document(xml.list_objects(call.bucket, request, page, call.gateway.owner_of), _region(call))
+    return document(xml.list_objects(call.bucket, request, page, owner_of(call)), _region(call))
 
 
 async def list_objects_v2(call: Call) -> Response:
     """GET /bucket?list-type=2"""
     request = list_objects_v2_request(call.head.query)
     page = await _page(call, ListQuery(request.prefix, request.delimiter, request.after, request.max_keys))
-    return document(xml.list_objects_v2(call.bucket, request, page, call.gateway.owner_of), _region(call))
+    return document(xml.list_objects_v2(call.bucket, request, page, owner_of(call)), _region(call))
 
 
 async def list_object_versions(call: Call) -> Response:
@@ -60,7 +61,7 @@ async def list_object_versions(call: Call) -> Response:
         page = await call.storage.list_versions(
             call.bucket, VersionQuery(request.prefix, request.delimiter, request.key_marker, after, request.max_keys)
         )
-    return document(xml.list_versions(call.bucket, request, page, call.gateway.owner_of), _region(call))
+    return document(xml.list_versions(call.bucket, request, page, owner_of(call)), _region(call))
 
 
 async def _order(call: Call, key: str, version: str) -> int:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from s3gw.errors import InvalidRequest, NoSuchObjectLockConfiguration, ObjectLockConfigurationNotFoundError
 from s3gw.model import OBJECT_LOCK, BucketInfo, ObjectLock, UploadInfo
+from s3gw.operations.admission import overlooks_governance
 from s3gw.operations.call import Call, Response, document
-from s3gw.operations.headers import bypasses_governance, has_digest, require_digest
+from s3gw.operations.headers import has_digest, require_digest
 from s3gw.operations.versions import find_object
 from s3gw.s3.head import RequestHead
 from s3gw.s3.locks import (
@@ -47,15 +48,16 @@ async def put_object_retention(call: Call) -> Response:
     require_digest(call.head)
     now = call.gateway.clock()
     lock = parse_retention(await call.document(), now)
-    bypass = bypasses_governance(call.head)
+    bypass = overlooks_governance(call, call.key)
+    await find_object(call)
     await call.storage.commit(RetainObject(call.bucket, call.key, lock, now, bypass, call.bucket_created, call.version))
     return Response(200)
 
 
 async def get_object_retention(call: Call) -> Response:
     """GET /bucket/key?retention"""
-    _require_lock(call.bucket_info)
     lock = (await find_object(call)).lock
+    _require_lock(call.bucket_info)
     if lock is None or not lock.mode:
         raise NoSuchObjectLockConfiguration()
     return document(retention(lock))
@@ -66,14 +68,15 @@ async def put_object_legal_hold(call: Call) -> Response:
     _require_lock(call.bucket_info)
     require_digest(call.head)
     hold = parse_hold(await call.document())
+    await find_object(call)
     await call.storage.commit(HoldObject(call.bucket, call.key, hold, call.bucket_created, call.version))
     return Response(200)
 
 
 async def get_object_legal_hold(call: Call) -> Response:
     """GET /bucket/key?legal-hold"""
-    _require_lock(call.bucket_info)
     lock = (await find_object(call)).lock
+    _require_lock(call.bucket_info)
     if lock is None or not lock.hold:
         raise NoSuchObjectLockConfiguration()
     return document(legal_hold(lock))

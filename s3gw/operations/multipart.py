@@ -24,6 +24,8 @@ from s3gw.errors import (
     NoSuchUpload,
 )
 from s3gw.model import Checksum, ObjectInfo, PartInfo, PartPage, PartSummary, UploadInfo
+from s3gw.operations.acls import disposition, owner_of
+from s3gw.operations.admission import absent_upload, permit_upload
 from s3gw.operations.call import Call, Response, document
 from s3gw.operations.encryption import (
     describe_encryption,
@@ -76,21 +78,25 @@ async def create_multipart_upload(call: Call) -> Response:
     """POST /bucket/key?uploads"""
     head = call.head
     algorithm, kind = upload_checksum(head)
+    tags = request_tags(head)
+    owner, grants = disposition(call, call.key, head, tagged=bool(tags))
     fresh = for_writing(call, call.key)
     upload = UploadInfo(
         bucket=call.bucket,
         key=call.key,
         upload=call.storage.begin_blob().hex(),
         initiated=call.gateway.clock(),
-        owner=call.caller.id,
+        owner=owner,
         headers=stored_headers(head),
         metadata=user_metadata(head),
-        tags=request_tags(head),
+        tags=tags,
         checksum_algorithm=algorithm,
         checksum_type=kind,
         lock=lock_for_writing(call, head),
         encryption=None if fresh is None else fresh.stored,
         ttl=requested_ttl(call, head),
+        initiator=call.caller.id,
+        grants=grants,
     )
     await call.storage.commit(CreateUpload(upload, call.bucket_created))
     headers = [("x-amz-checksum-algorithm", algorithm), ("x-amz-checksum-type", kind)] if algorithm else []
@@ -100,11 +106,14 @@ async def create_multipart_upload(call: Call) -> Response:
 
 
 async def find_upload(call: Call) -> UploadInfo:
-    """The upload that ``?uploadId`` names. :raises NoSuchUpload:"""
+    """The upload that ``?uploadId`` names, if the caller may do with it what it asks for.
+
+    :raises NoSuchUpload: :raises AccessDenied:"""
     upload_id = call.head.query.get("uploadId") or ""
     upload = await call.storage.find_upload(call.bucket, call.key, upload_id) if upload_id else None
     if upload is None:
-        raise NoSuchUpload(UploadId=upload_id)
+        raise absent_upload(call, NoSuchUpload(UploadId=upload_id))
+    permit_upload(call, upload)
     return upload
 
 
@@ -288,6 +297,7 @@ def _assemble(call: Call, upload: UploadInfo, parts: Sequence[PartInfo]) -> Obje
         upload=upload.upload,
         lock=with_default(call.bucket_info, upload.lock, call.gateway.clock()) if call.bucket_info else None,
         ttl=upload.ttl,
+        grants=upload.grants,
     )
 
 
@@ -372,7 +382,7 @@ async def list_parts(call: Call) -> Response:
     elif key is not None:
         page = PartPage(tuple(await _readable(call, upload, key, page.parts)), page.truncated)
     headers = abort_headers(call.bucket_info, call.key, upload.initiated)
-    return document(xml.list_parts(upload, request, page, call.gateway.owner_of), headers)
+    return document(xml.list_parts(upload, request, page, owner_of(call), call.gateway.owner_of), headers)
 
 
 async def list_multipart_uploads(call: Call) -> Response:
@@ -382,4 +392,4 @@ async def list_multipart_uploads(call: Call) -> Response:
         call.bucket,
         UploadQuery(request.prefix, request.delimiter, request.key_marker, request.upload_marker, request.max_uploads),
     )
-    return document(xml.list_uploads(call.bucket, request, page, call.gateway.owner_of))
+    return document(xml.list_uploads(call.bucket, request, page, owner_of(call), call.gateway.owner_of))

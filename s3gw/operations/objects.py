@@ -14,6 +14,8 @@ from s3gw.errors import (
     NoSuchKey,
 )
 from s3gw.model import ByteRange, Checksum, ObjectInfo
+from s3gw.operations.acls import disposition
+from s3gw.operations.admission import absent, overlooks_governance, permit
 from s3gw.operations.call import Buffer, Call, Headers, KeptHeaders, Known, Reader, Response
 from s3gw.operations.encryption import (
     check_reader,
@@ -24,7 +26,6 @@ from s3gw.operations.encryption import (
     unlock,
 )
 from s3gw.operations.headers import (
-    bypasses_governance,
     checksum_headers,
     object_headers,
     overrides,
@@ -37,7 +38,7 @@ from s3gw.operations.intake import Intake, keep, refuse_size
 from s3gw.operations.lifecycle import expiration_headers
 from s3gw.operations.locks import lock_for_writing
 from s3gw.operations.multipart import part_number
-from s3gw.operations.versions import find_object, made_headers, marker_headers, open_version, version_headers
+from s3gw.operations.versions import find_object, made_headers, marker_headers, open_object, version_headers
 from s3gw.s3.checksums import DEFAULT_ALGORITHM, Digests, declared
 from s3gw.s3.conditions import UNCONDITIONAL, Outcome, WriteCondition, delete_condition, evaluate, write_condition
 from s3gw.s3.dates import http_date
@@ -54,14 +55,17 @@ LOOKS = 5
 async def put_object(call: Call) -> Response:
     """PUT /bucket/key"""
     head = call.head
+    tags = request_tags(head)
+    owner, grants = disposition(call, call.key, head, tagged=bool(tags))
     draft = ObjectInfo(
         size=0,
         modified=0,
         etag="",
         headers=stored_headers(head),
         metadata=user_metadata(head),
-        tags=request_tags(head),
-        owner=call.caller.id,
+        tags=tags,
+        owner=owner,
+        grants=grants,
         lock=lock_for_writing(call, head, body="Put Object"),
         ttl=requested_ttl(call, head),
     )
@@ -91,13 +95,12 @@ async def get_object(call: Call) -> Response:
     known = call.storage.known(call.bucket, call.key) if not call.version else None
     body = None if known is None else call.storage.hot_body(known.info)
     if known is not None and body is not None:
+        permit(call, known.info)
         if known.info.place:
             call.storage.touched(call.bucket, known.info)
         return _answer_hot(call, known, body)
-    bucket = call.bucket_info
-    assert bucket is not None
     for _ in range(LOOKS):
-        reader = await open_version(call.storage, bucket, call.key, call.version)
+        reader = await open_object(call)
         if reader.info.place:
             call.storage.touched(call.bucket, reader.info)
         try:
@@ -163,6 +166,7 @@ async def head_object(call: Call) -> Response:
     """HEAD /bucket/key"""
     known = call.storage.known(call.bucket, call.key) if not call.version else None
     if known is not None and call.head.ordinary and known.info.encryption is None:
+        permit(call, known.info)
         if known.info.place:
             call.storage.touched(call.bucket, known.info)
         return Response(200, _kept_headers(call, known))
@@ -258,7 +262,7 @@ async def get_object_torrent(call: Call) -> Response:
     S3 has given BitTorrent up.
 
     :raises NoSuchKey: whatever the key: of no object there is a torrent."""
-    raise NoSuchKey("There are no torrents of objects.", Key=call.key)
+    raise absent(call, NoSuchKey("There are no torrents of objects.", Key=call.key))
 
 
 async def delete_object(call: Call) -> Response:
@@ -272,7 +276,7 @@ async def delete_object(call: Call) -> Response:
             call.version,
             call.gateway.clock(),
             call.caller.id,
-            bypasses_governance(call.head),
+            overlooks_governance(call, call.key),
         )
     )
     if outcome.made is not None:

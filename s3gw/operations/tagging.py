@@ -19,6 +19,7 @@ DOCUMENT = "tagging"
 async def put_object_tagging(call: Call) -> Response:
     """PUT /bucket/key?tagging"""
     tags = parse_tagging(await call.document())
+    await find_object(call, tags)
     return Response(200, await _tag(call, tags))
 
 
@@ -30,6 +31,7 @@ async def get_object_tagging(call: Call) -> Response:
 
 async def delete_object_tagging(call: Call) -> Response:
     """DELETE /bucket/key?tagging"""
+    await find_object(call)
     return Response(204, await _tag(call, ()))
 
 

@@ -17,17 +17,44 @@ from msgspec.structs import replace
 
 from s3gw.errors import MethodNotAllowed, NoSuchKey, NoSuchVersion, S3Error
 from s3gw.model import BucketInfo, ObjectInfo
+from s3gw.operations.admission import absent, permit
 from s3gw.operations.call import Call, Headers, Reader, Storage
 from s3gw.s3.dates import http_date
+from s3gw.s3.tags import Tags
 from s3gw.store.interface import Committed
 
+ABSENT = (NoSuchKey, NoSuchVersion, MethodNotAllowed)
+"""Why there is no object to be had."""
 
-async def find_object(call: Call) -> ObjectInfo:
-    """The object that a request is about.
 
-    :raises NoSuchKey: :raises NoSuchVersion: :raises MethodNotAllowed:"""
+async def find_object(call: Call, tags: Tags | None = None) -> ObjectInfo:
+    """The object that a request is about, if the caller may do with it what the request asks for.
+
+    :param tags: those that the request's body brings.
+    :raises NoSuchKey: :raises NoSuchVersion: :raises MethodNotAllowed:
+    :raises AccessDenied: also when there is none, to who may not know that."""
     assert call.bucket_info is not None
-    return await find_version(call.storage, call.bucket_info, call.key, call.version)
+    try:
+        info = await find_version(call.storage, call.bucket_info, call.key, call.version)
+    except ABSENT as error:
+        raise absent(call, error) from None
+    permit(call, info, tags)
+    return info
+
+
+async def open_object(call: Call) -> Reader:
+    """As `find_object`, held."""
+    assert call.bucket_info is not None
+    try:
+        reader = await open_version(call.storage, call.bucket_info, call.key, call.version)
+    except ABSENT as error:
+        raise absent(call, error) from None
+    try:
+        permit(call, reader.info)
+    except BaseException:
+        reader.close()
+        raise
+    return reader
 
 
 async def find_version(storage: Storage, bucket: BucketInfo, key: str, version: str) -> ObjectInfo:

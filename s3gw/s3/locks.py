@@ -30,7 +30,8 @@ GOVERNANCE = "GOVERNANCE"
 COMPLIANCE = "COMPLIANCE"
 MODES = (GOVERNANCE, COMPLIANCE)
 ON, OFF = "ON", "OFF"
-_NAMES = ("x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date", "x-amz-object-lock-legal-hold")
+HOLD_HEADER = "x-amz-object-lock-legal-hold"
+_NAMES = ("x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date", HOLD_HEADER)
 LOCK_HEADERS = frozenset(_NAMES)
 """Headers with which a request that makes an object asks for a lock."""
 

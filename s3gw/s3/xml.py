@@ -20,6 +20,7 @@ from s3gw.model import (
     NULL,
     BucketInfo,
     Checksum,
+    Grant,
     ListPage,
     ObjectInfo,
     Owner,
@@ -155,8 +156,10 @@ def list_versions(bucket: str, request: ListVersionsRequest, page: VersionPage, 
     )
 
 
-def list_uploads(bucket: str, request: ListUploadsRequest, page: UploadPage, owner_of: OwnerOf) -> bytes:
-    """ListMultipartUploadsResult."""
+def list_uploads(
+    bucket: str, request: ListUploadsRequest, page: UploadPage, owner_of: OwnerOf, name_of: OwnerOf
+) -> bytes:
+    """ListMultipartUploadsResult. ``name_of`` is for those who began the uploads."""
     encode = _encoder(request.encoding)
     return document(
         "ListMultipartUploadsResult",
@@ -170,21 +173,22 @@ def list_uploads(bucket: str, request: ListUploadsRequest, page: UploadPage, own
         element("MaxUploads", request.max_uploads),
         optional("EncodingType", request.encoding),
         element("IsTruncated", _boolean(page.truncated)),
-        *(_upload(upload, encode, owner_of) for upload in page.uploads),
+        *(_upload(upload, encode, owner_of, name_of) for upload in page.uploads),
         *_common_prefixes(page.prefixes, encode),
     )
 
 
-def list_parts(upload: UploadInfo, request: ListPartsRequest, page: PartPage, owner_of: OwnerOf) -> bytes:
-    """ListPartsResult."""
-    owner = owner_of(upload.owner)
+def list_parts(
+    upload: UploadInfo, request: ListPartsRequest, page: PartPage, owner_of: OwnerOf, name_of: OwnerOf
+) -> bytes:
+    """ListPartsResult. ``name_of`` is for who began the upload."""
     return document(
         "ListPartsResult",
         element("Bucket", upload.bucket),
         element("Key", printable(upload.key)),
         element("UploadId", upload.upload),
-        _owner("Initiator", owner),
-        _owner("Owner", owner),
+        _owner("Initiator", name_of(upload.initiator or upload.owner)),
+        _owner("Owner", owner_of(upload.owner)),
         "<StorageClass>STANDARD</StorageClass>",
         element("PartNumberMarker", request.marker),
         element("NextPartNumberMarker", page.parts[-1].number if page.parts else 0),
@@ -320,14 +324,23 @@ def request_payment_configuration() -> bytes:
     return document("RequestPaymentConfiguration", element("Payer", "BucketOwner"))
 
 
-def access_control_policy(owner: Owner) -> bytes:
-    """AccessControlPolicy: full control for the owner and nothing for others, the ACL of what has ACLs disabled."""
+def access_control_policy(owner: Owner, grants: Iterable[Grant], owner_of: OwnerOf) -> bytes:
+    """AccessControlPolicy, groups first."""
     return document(
         "AccessControlPolicy",
         _owner("Owner", owner),
-        f'<AccessControlList><Grant><Grantee {_XSI} xsi:type="CanonicalUser">{_id_and_name(owner)}</Grantee>',
-        "<Permission>FULL_CONTROL</Permission></Grant></AccessControlList>",
+        "<AccessControlList>",
+        *(_grant(grant, owner_of) for grant in sorted(grants, key=lambda grant: not grant.group)),
+        "</AccessControlList>",
     )
+
+
+def _grant(grant: Grant, owner_of: OwnerOf) -> str:
+    kind, who = "Group", element("URI", grant.group)
+    if not grant.group:
+        kind, who = "CanonicalUser", _id_and_name(owner_of(grant.user))
+    grantee = f'<Grantee {_XSI} xsi:type="{kind}">{who}</Grantee>'
+    return f"<Grant>{grantee}{element('Permission', grant.permission)}</Grant>"
 
 
 def _boolean(value: bool) -> str:
@@ -418,11 +431,11 @@ def _common_prefixes(prefixes: Iterable[str], encode: Encode) -> list[str]:
     return [f"<CommonPrefixes>{element('Prefix', encode(prefix))}</CommonPrefixes>" for prefix in prefixes]
 
 
-def _upload(upload: UploadInfo, encode: Encode, owner_of: OwnerOf) -> str:
-    owner = owner_of(upload.owner)
+def _upload(upload: UploadInfo, encode: Encode, owner_of: OwnerOf, name_of: OwnerOf) -> str:
+    initiator, owner = name_of(upload.initiator or upload.owner), owner_of(upload.owner)
     return (
         f"<Upload>{element('Key', encode(upload.key))}{element('UploadId', upload.upload)}"
-        f"{_owner('Initiator', owner)}{_owner('Owner', owner)}<StorageClass>STANDARD</StorageClass>"
+        f"{_owner('Initiator', initiator)}{_owner('Owner', owner)}<StorageClass>STANDARD</StorageClass>"
         f"{element('Initiated', iso8601(upload.initiated))}{optional('ChecksumAlgorithm', upload.checksum_algorithm)}"
         f"{optional('ChecksumType', upload.checksum_type)}</Upload>"
     )

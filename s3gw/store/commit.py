@@ -61,6 +61,7 @@ from s3gw.store.interface import (
     PutPart,
     RetainObject,
     SaveReads,
+    SetObjectAcl,
     SetVersioning,
     TagObject,
 )
@@ -88,6 +89,7 @@ from s3gw.store.versions import (
     put_marker,
     put_version,
     retain_object,
+    set_object_acl,
     tag_object,
 )
 
@@ -310,7 +312,7 @@ def _queued(it: EvictObject) -> tuple[bytes, ...]:
 
 
 def _bucket_and_object(
-    it: PutObject | DeleteObject | ExpireObject | ExpireVersion | TagObject | RetainObject | HoldObject,
+    it: PutObject | DeleteObject | ExpireObject | ExpireVersion | TagObject | SetObjectAcl | RetainObject | HoldObject,
 ) -> tuple[bytes, ...]:
     return (bucket_row(it.bucket), object_row(it.bucket, it.key))
 
@@ -341,6 +343,7 @@ STEPS: dict[type[Mutation], Step] = {
     ExpireObject: Step(_bucket_and_object, expire_object),
     ExpireVersion: Step(_bucket_and_object, expire_version),
     TagObject: Step(_bucket_and_object, tag_object),
+    SetObjectAcl: Step(_bucket_and_object, set_object_acl),
     RetainObject: Step(_bucket_and_object, retain_object),
     HoldObject: Step(_bucket_and_object, hold_object),
     CreateUpload: Step(lambda it: (bucket_row(it.info.bucket),), create_upload),

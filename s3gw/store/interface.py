@@ -24,6 +24,7 @@ from s3gw.errors import S3Error
 from s3gw.model import (
     BucketInfo,
     CacheRules,
+    Grant,
     ListPage,
     ObjectInfo,
     ObjectLock,
@@ -225,6 +226,19 @@ class TagObject(msgspec.Struct, frozen=True):
     version: str = ""
 
 
+class SetObjectAcl(msgspec.Struct, frozen=True):
+    """Replace the access control list of the object that was ``seen``, if it is still the same write.
+
+    :raises NoSuchBucket: :raises NoSuchKey: :raises ConditionalRequestConflict: another one has taken its place."""
+
+    bucket: str
+    key: str
+    grants: tuple[Grant, ...] | None
+    seen: ObjectInfo
+    bucket_created: int | None = None
+    version: str = ""
+
+
 class RetainObject(msgspec.Struct, frozen=True):
     """Set the retention of an object to mode and time of ``lock``.
 
@@ -352,6 +366,7 @@ Mutation = (
     | ExpireObject
     | ExpireVersion
     | TagObject
+    | SetObjectAcl
     | RetainObject
     | HoldObject
     | CreateUpload
@@ -564,3 +579,15 @@ class IScrubStore(Interface):
 
         :param position: of an earlier step, even in another process; empty to begin.
         :raises StoreFailed: it cannot be read at all."""
+
+
+def same_write(seen: ObjectInfo, found: ObjectInfo) -> bool:
+    """Whether two records are of one write, whatever was changed since in its tags, lock or access control list."""
+    return (found.inline, found.extents, found.modified, found.etag, found.owner, found.order) == (
+        seen.inline,
+        seen.extents,
+        seen.modified,
+        seen.etag,
+        seen.owner,
+        seen.order,
+    )

@@ -82,12 +82,14 @@ from s3gw.store.interface import (
     PutPart,
     RetainObject,
     SaveReads,
+    SetObjectAcl,
     SetVersioning,
     StaleBody,
     StoreFailed,
     TagObject,
     UploadQuery,
     VersionQuery,
+    same_write,
 )
 from s3gw.store.memory_caches import MemoryCaches
 from s3gw.store.records import listed, listed_version
@@ -155,6 +157,7 @@ class MemoryStore:
             ExpireObject: self._expire_object,
             ExpireVersion: self._expire_version,
             TagObject: self._tag_object,
+            SetObjectAcl: self._set_object_acl,
             RetainObject: self._retain_object,
             HoldObject: self._hold_object,
             CreateUpload: self._create_upload,
@@ -494,6 +497,12 @@ class MemoryStore:
     def _tag_object(self, it: TagObject) -> Committed:
         return self._change(it, self._meant(it), tags=it.tags)
 
+    def _set_object_acl(self, it: SetObjectAcl) -> Committed:
+        info = self._meant(it)
+        if not same_write(it.seen, info):
+            raise ConditionalRequestConflict(Key=it.key)
+        return self._change(it, info, grants=it.grants)
+
     def _retain_object(self, it: RetainObject) -> Committed:
         info = self._meant(it)
         refuse_retention(info.lock, it.lock, it.now, bypass=it.bypass)
@@ -505,7 +514,7 @@ class MemoryStore:
         lock = info.lock or ObjectLock()
         return self._change(it, info, lock=ObjectLock(lock.mode, lock.until, it.hold))
 
-    def _meant(self, it: TagObject | RetainObject | HoldObject) -> ObjectInfo:
+    def _meant(self, it: TagObject | SetObjectAcl | RetainObject | HoldObject) -> ObjectInfo:
         self._require_bucket(it.bucket, it.bucket_created)
         found = self._find(it.bucket, it.key, it.version) if it.version else self.peek(it.bucket, it.key)
         if found is None:
@@ -514,7 +523,9 @@ class MemoryStore:
             raise MethodNotAllowed(Method="PUT", ResourceType="DeleteMarker")
         return found
 
-    def _change(self, it: TagObject | RetainObject | HoldObject, info: ObjectInfo, **changes: Any) -> Committed:
+    def _change(
+        self, it: TagObject | SetObjectAcl | RetainObject | HoldObject, info: ObjectInfo, **changes: Any
+    ) -> Committed:
         versions = self._versions[it.bucket][it.key]
         changed = versions[versions.index(info)] = msgspec.structs.replace(info, **changes)
         if info.place:

@@ -51,6 +51,7 @@ from s3gw.store.interface import (
     PutPart,
     RetainObject,
     ScrubStep,
+    SetObjectAcl,
     SetVersioning,
     StaleBody,
     StoreFull,
@@ -96,7 +97,7 @@ RESERVE_BYTES = 256 * MIB
 
 GROWING = (
     *(CreateBucket, ConfigureBucket, SetVersioning, ConfigureCache, AdoptObjects),
-    *(PutObject, TagObject, RetainObject, HoldObject, CreateUpload, PutPart),
+    *(PutObject, TagObject, SetObjectAcl, RetainObject, HoldObject, CreateUpload, PutPart),
 )
 """Mutations that are refused when there is no room; the others free some, or free what was staged."""
 

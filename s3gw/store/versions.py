@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from msgspec.structs import replace
 
-from s3gw.errors import MethodNotAllowed, NoSuchKey, NoSuchVersion, PreconditionFailed
+from s3gw.errors import ConditionalRequestConflict, MethodNotAllowed, NoSuchKey, NoSuchVersion, PreconditionFailed
 from s3gw.model import (
     ENABLED,
     NULL,
@@ -43,7 +43,9 @@ from s3gw.store.interface import (
     ExpireVersion,
     HoldObject,
     RetainObject,
+    SetObjectAcl,
     TagObject,
+    same_write,
 )
 from s3gw.store.keys import inline_row, null_row, object_row, order_of, version_row, versions_of_key
 from s3gw.store.ledger import Ledger
@@ -244,6 +246,14 @@ def tag_object(ledger: Ledger, it: TagObject) -> Committed:
     return Committed(info)
 
 
+def set_object_acl(ledger: Ledger, it: SetObjectAcl) -> Committed:
+    row, info = _meant(ledger, it)
+    if not same_write(it.seen, info):
+        raise ConditionalRequestConflict(Key=it.key)
+    ledger.put(OBJECT, row, replace(info, grants=it.grants))
+    return Committed(info)
+
+
 def retain_object(ledger: Ledger, it: RetainObject) -> Committed:
     row, info = _meant(ledger, it)
     refuse_retention(info.lock, it.lock, it.now, bypass=it.bypass)
@@ -258,7 +268,7 @@ def hold_object(ledger: Ledger, it: HoldObject) -> Committed:
     return Committed(info)
 
 
-def _meant(ledger: Ledger, it: TagObject | RetainObject | HoldObject) -> tuple[bytes, ObjectInfo]:
+def _meant(ledger: Ledger, it: TagObject | SetObjectAcl | RetainObject | HoldObject) -> tuple[bytes, ObjectInfo]:
     """The row and the record of the version that a mutation changes.
 
     :raises NoSuchBucket: :raises NoSuchKey: :raises NoSuchVersion: :raises MethodNotAllowed: a delete marker."""

@@ -155,10 +155,6 @@ class S3Request(StockRequest):
         """Whether the client went away before the answer ended."""
         return self._disconnected
 
-    def has_gone(self) -> bool:
-        """`gone`, for who asks later."""
-        return self._disconnected
-
     def on_disconnect(self, callback: Callable[[], object]) -> None:
         """Call back once if the client goes away before the answer ended; at once if it has gone already."""
         if self._disconnected:

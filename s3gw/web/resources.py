@@ -3,7 +3,7 @@
 locate        where the address leads: the service, a bucket, an object, or one of the gateway's own pages
 route         which operation it is (s3/routes.py)
 authenticate  who asks (s3/sigv4.py): on the headers alone, before a byte of body is read
-admit         whether the bucket exists and the caller may use it
+admit         whether the bucket exists and the caller may do this (operations/admission.py)
 operate       operations/
 respond       web/respond.py
 """
@@ -20,11 +20,12 @@ from twisted.python.failure import Failure
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET
 
+from s3gw.access.facts import ANONYMOUS
 from s3gw.credentials import KeyRing
 from s3gw.errors import AccessDenied, InvalidAccessKeyId, NotImplemented, S3Error
 from s3gw.model import Owner
 from s3gw.operations import OPERATIONS
-from s3gw.operations.admission import admit
+from s3gw.operations.admission import admit, authorize
 from s3gw.operations.call import Call, Gateway
 from s3gw.operations.cors import cross_origin_headers
 from s3gw.operations.encryption import asked
@@ -67,22 +68,38 @@ class Authenticator:
 
     def owner_of(self, owner_id: str) -> Owner:
         """The owner with a canonical user id."""
+        if owner_id == ANONYMOUS.id:
+            return ANONYMOUS
         return EVERYONE if self._keys is None else self._keys.owner_of(owner_id)
 
-    def authenticate(self, request: S3Request) -> tuple[Owner, Verified | None]:
-        """The caller, and what the signature established.
+    def knows(self, user: str) -> bool:
+        """Whether there is a user with a canonical id."""
+        return self._keys is not None and self._keys.knows(user)
 
-        :raises S3Error: AccessDenied without a signature, or what is wrong with the one there is."""
+    def id_of_email(self, address: str) -> str | None:
+        """The canonical id of the user with an e-mail address."""
+        return None if self._keys is None else self._keys.id_of_email(address)
+
+    def authenticate(self, request: S3Request) -> tuple[Owner, Verified | None]:
+        """The caller, and what the signature established; `ANONYMOUS` and None without one.
+
+        :raises S3Error: what is wrong with the signature that there is."""
         if self._keys is None:
             return EVERYONE, None
         signed = parse(request.head)
         if signed is None:
-            raise AccessDenied()
+            return ANONYMOUS, None
         credential = self._keys.lookup(signed.access_key)
         if credential is None:
             raise InvalidAccessKeyId(AWSAccessKeyId=signed.access_key)
         verified = verify(signed, request.head, credential.secret, self._now(), self._region, self._signing_keys)
         return credential.owner, verified
+
+    def require_signed(self, request: S3Request) -> None:
+        """As `authenticate`. :raises AccessDenied: also without a signature."""
+        caller, _ = self.authenticate(request)
+        if caller is ANONYMOUS:
+            raise AccessDenied()
 
     def authenticate_form(self, fields: Mapping[str, str]) -> Owner:
         """The caller that the fields of a form speak for; see `Gateway.authenticate_form`.
@@ -92,7 +109,7 @@ class Authenticator:
             return EVERYONE
         signed = parse_policy(fields)
         if signed is None:
-            raise AccessDenied()
+            return ANONYMOUS
         credential = self._keys.lookup(signed.access_key)
         if credential is None:
             raise InvalidAccessKeyId(AWSAccessKeyId=signed.access_key)
@@ -142,12 +159,17 @@ class S3Resource(Resource):
         if operation.name not in BUCKETLESS:
             storage = gateway.storage
             bucket_info = storage.known_bucket(self.bucket) or await storage.find_bucket(self.bucket)
-            admit(self.bucket, bucket_info, caller, head.headers.get("x-amz-expected-bucket-owner"))
-        call = Call(gateway, head, request.body, caller, verified, self.bucket, self.key, bucket_info, request.has_gone)
+            admit(self.bucket, bucket_info, head.headers.get("x-amz-expected-bucket-owner"))
+        call = Call(
+            gateway, operation.name, head, request.body, request, caller, verified, self.bucket, self.key, bucket_info
+        )
         call.version = version
+        authorize(call)
         if speaks_of_encryption:
             call.encryption = asked(call, operation.name, head)
         response = await operate(call)
+        if not call.decided:
+            raise RuntimeError(f"{operation.name} asked nobody whether its caller may")
         if call.caller is not caller:
             request.user = call.caller.name
         send(request, response)

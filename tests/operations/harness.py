@@ -199,6 +199,7 @@ class InMemoryGateway:
             clock=lambda: int(self.clock.seconds() * 1000),
             owner_of=authenticator.owner_of,
             authenticate_form=authenticator.authenticate_form,
+            directory=authenticator,
             region=REGION,
             signatures=len(ring) > 0,
             **settings,

@@ -156,7 +156,7 @@ class ConfigurationTests(GatewayTestCase):
             ("object-lock", 404, "ObjectLockConfigurationNotFoundError"),
             ("ownershipControls", 404, "OwnershipControlsNotFoundError"),
             ("policy", 404, "NoSuchBucketPolicy"),
-            ("policyStatus", 404, "NoSuchBucketPolicy"),
+            ("policyStatus", 200, "<IsPublic>false</IsPublic>"),
             ("publicAccessBlock", 404, "NoSuchPublicAccessBlockConfiguration"),
             ("replication", 404, "ReplicationConfigurationNotFoundError"),
             ("requestPayment", 200, "BucketOwner"),

@@ -138,7 +138,7 @@ class SignedTests(FormTestCase):
     def test_refused_fields(self) -> None:
         """What would change what the upload means, cannot be kept, or is not what came, is refused by name."""
         for name, value, code, status in (
-            ("acl", "public-read", "NotImplemented", 501),
+            ("acl", "public-ready", "InvalidArgument", 400),
             ("x-amz-server-side-encryption", "AES256", "NotImplemented", 501),
             ("x-amz-storage-class", "GLACIER", "NotImplemented", 501),
             ("x-amz-meta-a", "b\r\nSet-Cookie: c", "InvalidArgument", 400),

@@ -16,6 +16,7 @@ from s3gw.errors import InvalidRange, NoSuchKey
 from s3gw.model import (
     BucketInfo,
     Checksum,
+    Grant,
     ListPage,
     ObjectInfo,
     Owner,
@@ -169,7 +170,7 @@ class ListTests(SynchronousTestCase):
         for answer in (
             parsed("ListObjects", xml.list_objects("b", one, page, owner_of)),
             parsed("ListObjectsV2", xml.list_objects_v2("b", two, page, owner_of)),
-            parsed("ListMultipartUploads", xml.list_uploads("b", uploads, upload_page, owner_of)),
+            parsed("ListMultipartUploads", xml.list_uploads("b", uploads, upload_page, owner_of, owner_of)),
         ):
             listed = (answer.get("Contents") or answer["Uploads"])[0]["Key"]
             names = ("Marker", "NextMarker", "StartAfter", "KeyMarker", "NextKeyMarker")
@@ -229,7 +230,7 @@ class ListTests(SynchronousTestCase):
                     {"PartNumber": 3, "LastModified": ISO, "ETag": f'"{ETAG}"', "Size": 5, "ChecksumCRC32": "AAAAAA=="}
                 ],
             },
-            parsed("ListParts", xml.list_parts(upload, ListPartsRequest("u", 2, 1), page, owner_of)),
+            parsed("ListParts", xml.list_parts(upload, ListPartsRequest("u", 2, 1), page, owner_of, owner_of)),
         )
 
     def test_uploads(self) -> None:
@@ -237,7 +238,7 @@ class ListTests(SynchronousTestCase):
         upload = UploadInfo("b", "k", "u", MODIFIED, OWNER.id, checksum_algorithm="CRC32", checksum_type="COMPOSITE")
         answer = parsed(
             "ListMultipartUploads",
-            xml.list_uploads("b", ListUploadsRequest(), UploadPage((upload,), (), False, "k", "u"), owner_of),
+            xml.list_uploads("b", ListUploadsRequest(), UploadPage((upload,), (), False, "k", "u"), owner_of, owner_of),
         )
         self.assertEqual(
             [
@@ -390,7 +391,7 @@ class ResultTests(SynchronousTestCase):
                 "Owner": OWNER_SHAPE,
                 "Grants": [{"Grantee": {**OWNER_SHAPE, "Type": "CanonicalUser"}, "Permission": "FULL_CONTROL"}],
             },
-            parsed("GetBucketAcl", xml.access_control_policy(OWNER)),
+            parsed("GetBucketAcl", xml.access_control_policy(OWNER, [Grant("FULL_CONTROL", OWNER.id)], owner_of)),
         )
         root = ElementTree.fromstring(xml.post_response("http://h/b/k", "b", "k&l", ETAG))
         self.assertEqual("PostResponse", root.tag)
