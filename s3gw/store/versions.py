@@ -153,7 +153,7 @@ def put_version(
     current = _readable(history.current)
     null = bucket.versioning != ENABLED
     order = max(first_order(info.modified), history.newest_order(current) + 1)
-    info = replace(info, order=order, null=null)
+    info = replace(info, order=order, null=null, place=0)
     replaced = None
     if null:
         replaced = current if current is not None and current.null else _readable(history.kept_null)

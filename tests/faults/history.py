@@ -214,14 +214,14 @@ class Client:
 
         :param everything: whether all that were told must be there.
         """
-        found = _found(store, f"{self.number}/")
+        found = self.found(store)
         least = 0
         if everything:
             least = max(sum(told <= position for told in self.told), self._shown(position))
         most = sum(begun <= position for begun in self.begun)
         for count in range(most, least - 1, -1):
             if self.states[count].told() == found:
-                self._compare(store, self.states[count])
+                self.compare(store, self.states[count])
                 return count
         earlier = [count for count in range(least) if self.states[count].told() == found]
         raise Lost(
@@ -237,7 +237,12 @@ class Client:
                 shown = max(shown, next(n for n, state in enumerate(self.states) if state.etag(key) == etag))
         return shown
 
-    def _compare(self, store: IObjectStore, state: State) -> None:
+    def found(self, store: IObjectStore) -> tuple[object, ...]:
+        """What a store has of it, as `State.told` says it."""
+        return _found(store, f"{self.number}/")
+
+    def compare(self, store: IObjectStore, state: State) -> None:
+        """Read the bodies of all objects. :raises Lost:"""
         actor = Actor(store)
         for key, (content, _) in state.objects.items():
             info = actor.find(key, BUCKET)

@@ -19,6 +19,7 @@ from tests.bounded import BoundedTestCase, join_all
 from tests.faults.disk import FORMS, LOST
 from tests.faults.history import BUCKET, Client, Lost
 from tests.faults.server import FaultyServer
+from tests.faults.versions import LOCKING, VERSIONING, VersionClient, digest_of
 from tests.live.wire import Wire
 from tests.torture import RUNS, SEED
 
@@ -127,6 +128,21 @@ class PowerCutTests(BoundedTestCase):
     def test_memory(self) -> None:
         """With ``memory``, what is left is what was there at some flush."""
         self.assertGreater(self.trial("memory", 2, 2 * OPERATIONS), 0)
+
+    def test_versions(self) -> None:
+        """Nor is a version, a delete marker or a legal hold lost, nor one back that was deleted for good."""
+        for run in range(RUNS):
+            chance = Random(f"{SEED} versions {run}")
+            self.begin("commit", chance, 0)
+            with Wire(self.server) as wire:
+                self.assertEqual(wire.ask("PUT", f"/{BUCKET}?versioning", (), VERSIONING).status, 200)
+                answer = wire.ask("PUT", f"/{BUCKET}?object-lock", (digest_of(LOCKING),), LOCKING)
+                self.assertEqual(answer.status, 200)
+            clients = [VersionClient(self.server, number, chance.getrandbits(32)) for number in range(2)]
+            self.work(clients, chance)
+            rounds, lost = self.cut(clients, chance, everything=True)
+            self.assertEqual((rounds, lost), (CUTS * len(FORMS), 0))
+            self.server.close()
 
     def test_first_start(self) -> None:
         """A gateway whose very first start was cut off starts the next time."""
