@@ -4,7 +4,7 @@
 |--------|----------------------------------------------------------------------------------------|
 | 0      | done; of ``check``: nothing is wrong                                                   |
 | 1      | ``check`` or ``scrub`` found faults that are still there; ``salvage`` lost rows;       |
-|        | ``probe`` found what is not as s3gw has it                                             |
+|        | ``probe`` found what is not as s3gw has it; ``migrate`` could not copy an object       |
 | 2      | the command line makes no sense                                                        |
 | 3      | it could not be done; one line on stderr says why                                      |
 | 4      | ``check --repair`` found faults, and now nothing is wrong                              |
@@ -122,15 +122,31 @@ def parser() -> argparse.ArgumentParser:
     it = command("sse-rotate", run_rotate, "Put everything that is encrypted by SSE-S3 under the last key of the file.")
     it.add_argument("db", type=Path, help=database)
     it.add_argument("file", type=Path, help="the key file, with the old keys and the new one")
+    _add_remote(command)
+    return whole
 
-    it = command(
-        "probe", _later("s3gw.admin.probe.run", "run_probe"), "Ask an S3 endpoint for what users of s3gw rely on."
-    )
+
+def _add_remote(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """The commands that are clients of S3."""
+    run = _later("s3gw.admin.probe.run", "run_probe")
+    it = command("probe", run, "Ask an S3 endpoint for what users of s3gw rely on.")
     add_endpoint(it, "url", "the endpoint, such as https://s3.example.com")
     it.add_argument("--bucket", help="a bucket to work in, under a prefix of its own; one is made without this")
     it.add_argument("--only", action="append", metavar="CHECK", help="ask this check alone; repeatable")
     it.add_argument("--virtual-host-suffix", metavar="HOST", help="where buckets are subdomains; the host of the URL")
-    return whole
+
+    run = _later("s3gw.admin.migrate.run", "run_migrate")
+    it = command("migrate", run, "Copy buckets to another S3 endpoint: what is missing there, or differs.")
+    add_endpoint(it, "source", "where from", "source-")
+    add_endpoint(it, "target", "where to", "target-")
+    it.add_argument("--bucket", action="append", metavar="FROM[=TO]", help="this bucket; repeatable; all without this")
+    it.add_argument("--prefix", default="", help="only keys that begin with this")
+    it.add_argument("--state", type=Path, metavar="FILE", help="remember here what was copied, for the next run")
+    it.add_argument("--delete", action="store_true", help="delete what only the target has")
+    it.add_argument("--verify", action="store_true", help="read back from the target all that is copied")
+    it.add_argument("--dry-run", action="store_true", help="change nothing, and say what would be copied")
+    it.add_argument("--parallel", type=_count, default=8, metavar="N", help="objects, and parts, at a time; default: 8")
+    it.add_argument("--part-mb", type=_part, default=16, metavar="MIB", help="of memory for each of those; default: 16")
 
 
 def _later(module: str, name: str) -> Callable[[argparse.Namespace, Report], int]:
@@ -153,6 +169,12 @@ def _add_target(it: argparse.ArgumentParser) -> None:
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError("a whole number from 1 is needed")
+    return int(text)
+
+
+def _part(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 5 <= int(text) <= 5120:
+        raise argparse.ArgumentTypeError("a whole number from 5 to 5120 is needed, as S3 has parts")
     return int(text)
 
 

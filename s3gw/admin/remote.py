@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import botocore.session
@@ -24,6 +25,7 @@ READ_SECONDS = 60
 def session_of(endpoint: Endpoint) -> Any:
     """The botocore session with an endpoint's keys. :raises AdminError: there are none, or no such profile."""
     session = botocore.session.Session(profile=endpoint.profile)
+    session.register_component("data_loader", _models())
     try:
         found = not endpoint.signed or session.get_credentials() is not None
     except (ProfileNotFound, BotoCoreError) as error:
@@ -34,6 +36,12 @@ def session_of(endpoint: Endpoint) -> Any:
             "unsigned requests"
         )
     return session
+
+
+@cache
+def _models() -> Any:
+    """The loader of service models, which keeps what it has parsed: the dear part of a client, and one for all."""
+    return botocore.session.Session().get_component("data_loader")
 
 
 def region_of(endpoint: Endpoint, session: Any) -> str:

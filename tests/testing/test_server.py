@@ -20,13 +20,15 @@ from s3gw.settings import ConfigurationError
 from s3gw.testing import Delay, Fail, LoseAnswer, LoseRequest, Reset, S3Server
 from tests.live.case import some_bytes
 
+MODELS = botocore.session.Session()  # keeps the parsed service model, which is the dear part of a client
+
 BODY = some_bytes(300_000)
 
 
 def client(server: S3Server, **config: Any) -> Any:
     """A client that tries once."""
     settings = {"retries": {"total_max_attempts": 1}, **config}
-    return botocore.session.Session().create_client("s3", **server.boto3(), config=Config(**settings))
+    return MODELS.create_client("s3", **server.boto3(), config=Config(**settings))
 
 
 class ServerTests(SynchronousTestCase):
