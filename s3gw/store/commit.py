@@ -83,6 +83,7 @@ from s3gw.store.keys import (
 from s3gw.store.ledger import Ledger
 from s3gw.store.records import BUCKET, OBJECT, PART, UPLOAD, seal_inline
 from s3gw.store.versions import (
+    History,
     delete_version,
     expire_version,
     hold_object,
@@ -177,7 +178,10 @@ def delete_object(ledger: Ledger, it: DeleteObject) -> Committed:
     if it.version and (bucket.versioning or it.version != NULL):
         return delete_version(ledger, bucket, it)
     previous = _previous(ledger, it)
-    require(it.condition, it.key, ledger.live(bucket, previous))
+    newest = ledger.live(bucket, previous)
+    if bucket.versioning and newest is None and it.condition != ALWAYS:
+        newest = History(ledger, it.bucket, it.key).newest_kept()
+    require(it.condition, it.key, newest)
     if bucket.versioning:
         return put_marker(ledger, bucket, it)
     return _drop_object(ledger, bucket, it.key, previous)

@@ -10,19 +10,19 @@ from s3gw.store.interface import ALWAYS, Condition
 def require(condition: Condition, key: str, current: ObjectInfo | None) -> None:
     """Return if ``condition`` holds of the object that is now under ``key``.
 
+    :param current: the object, or the delete marker that is there instead, which has a time and a size as well.
     :raises PreconditionFailed: if not, with the name of the first that does not in ``Condition``.
-    :raises NoSuchKey: if there is no object to match; a condition on time or size alone is about one that exists.
+    :raises NoSuchKey: if there is no object to match; a condition on time or size alone is about what exists.
     """
     if condition == ALWAYS:
         return
-    if current is not None and condition.if_none_match in ("*", current.etag):
+    if current is None or current.marker:
+        if condition.if_match is not None:
+            raise NoSuchKey(Key=key)
+    elif condition.if_none_match in ("*", current.etag):
         raise PreconditionFailed(Condition="If-None-Match")
-    if condition.if_match is None and condition.if_modified is None and condition.if_size is None:
-        return
     if current is None:
-        if condition.if_match is None:
-            return
-        raise NoSuchKey(Key=key)
+        return
     if condition.if_match not in (None, "*", current.etag):
         raise PreconditionFailed(Condition="If-Match")
     if condition.if_modified not in (None, current.modified // 1000):

@@ -468,7 +468,8 @@ class MemoryStore:
     def _delete_object(self, it: DeleteObject) -> Committed:
         bucket = self._require_bucket(it.bucket, it.bucket_created)
         found = self._find(it.bucket, it.key, it.version) if it.version else self.peek(it.bucket, it.key)
-        require(it.condition, it.key, found)
+        newest = self._all(it.bucket, it.key)[:1] if bucket.versioning and not it.version else []
+        require(it.condition, it.key, newest[0] if newest else found)
         if bucket.versioning and not it.version:
             return self._put(bucket, it.key, ObjectInfo(0, it.now, "", owner=it.owner, marker=True))
         if found is None and not it.version:

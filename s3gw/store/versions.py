@@ -88,12 +88,13 @@ class History:
         null = _readable(self.kept_null)
         return max(0 if null is None else null.order, next(self._orders(), 0))
 
-    def newest_kept(self, but: ObjectInfo) -> ObjectInfo | None:
+    def newest_kept(self, but: ObjectInfo | None = None) -> ObjectInfo | None:
         """The newest version or delete marker that is not the current one, nor ``but``. :raises CorruptChunk:"""
+        left_out = None if but is None else but.order
         null = self.kept_null()
-        if null is not None and null.order == but.order:
+        if null is not None and null.order == left_out:
             null = None
-        order = next((each for each in self._orders() if each != but.order), None)
+        order = next((each for each in self._orders() if each != left_out), None)
         if order is None or (null is not None and null.order > order):
             return null
         return self._ledger.get(OBJECT, version_row(self.bucket, self.key, order))

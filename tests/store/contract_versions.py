@@ -16,6 +16,7 @@ from s3gw.model import (
     version_order,
 )
 from s3gw.store.interface import (
+    Condition,
     ConfigureBucket,
     CreateBucket,
     DeleteBucket,
@@ -169,6 +170,20 @@ class VersionTests(VersionContract):
         wrong = DeleteObject("b", "k", self.actor.inline("", b"", if_match="wrong").condition, version=one.version)
         self.fails(wrong, "PreconditionFailed", Condition="If-Match")
         self.assertEqual(self.bodies("k"), [b"2", None, b"1"])
+
+    def test_conditions_on_marker(self) -> None:
+        """A marker that is deleted again has a time and a size, and no ETag."""
+        self.put("k", b"1")
+        self.delete("k")
+        for condition, error in (
+            ({"if_match": "*"}, "NoSuchKey"),
+            ({"if_size": 1}, "PreconditionFailed"),
+            ({"if_modified": 1}, "PreconditionFailed"),
+        ):
+            (outcome,) = self.store.commit([DeleteObject("b", "k", Condition(**condition))])
+            self.assertEqual(getattr(outcome, "code", None), error, condition)
+        self.actor.do(DeleteObject("b", "k", Condition(if_size=0, if_modified=0)))
+        self.actor.do(DeleteObject("b", "none", Condition(if_size=1, if_modified=1)))
 
     def test_upload(self) -> None:
         """A completed upload is a version as well."""
