@@ -26,13 +26,17 @@ def _stats_lines(found: Usage) -> Iterator[str]:
         yield (
             f"{each.bucket}: {each.objects} objects, {in_bytes(each.object_bytes)}; "
             f"{each.versions} older versions, {in_bytes(each.version_bytes)}; "
-            f"{each.uploads} uploads, {in_bytes(each.upload_bytes)}"
+            f"{each.uploads} uploads, {in_bytes(each.upload_bytes)}; "
+            f"{in_bytes(each.blob_bytes)} in chunks, {in_bytes(each.garbage_bytes)} of them garbage"
         )
     objects, size = sum(each.objects for each in found.buckets), sum(each.object_bytes for each in found.buckets)
     yield f"total: {len(found.buckets)} buckets, {objects} objects, {in_bytes(size)}"
     yield f"bodies in chunks: {found.blobs}, {in_bytes(found.blob_bytes)}"
     yield f"garbage: {found.garbage_blobs} bodies, {in_bytes(found.garbage_bytes)}"
-    yield f"tables on disk: {in_bytes(found.disk['sst_bytes'])}"
+    yield (
+        f"tables on disk: {in_bytes(found.disk['sst_bytes'])}, "
+        f"{in_bytes(found.disk['garbage_bytes'])} of them deleted and not compacted yet"
+    )
     if found.unreadable:
         yield f"damaged records, not counted: {found.unreadable} (see s3gw-admin check)"
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
-from s3gw.model import CHUNK_BYTES
+from s3gw.model import CHUNK_BYTES, Extent
 from s3gw.store import keys
 from s3gw.store.engine import Engine
 from s3gw.store.interface import CorruptChunk
@@ -25,7 +25,10 @@ T = TypeVar("T")
 class BucketUsage(msgspec.Struct):
     """What is in a bucket. Bytes are those that clients see: of copies that share a body, each counts.
 
-    :ivar versions: that are not the newest of their key, delete markers among them, and ``version_bytes``."""
+    :ivar versions: that are not the newest of their key, delete markers among them, and ``version_bytes``.
+    :ivar blob_bytes: of bodies in chunks that something in the bucket names, each once, in whole chunks; those that
+        another bucket names too are in both. :ivar garbage_bytes: of these, chunks that nothing in the bucket needs:
+        of a body of which only a copied range is left, say."""
 
     bucket: str
     objects: int = 0
@@ -34,6 +37,8 @@ class BucketUsage(msgspec.Struct):
     version_bytes: int = 0
     uploads: int = 0
     upload_bytes: int = 0
+    blob_bytes: int = 0
+    garbage_bytes: int = 0
 
 
 class Usage(msgspec.Struct):
@@ -65,6 +70,7 @@ class _Count:
         self._seen = seen
         self._buckets: dict[str, BucketUsage] = {}
         self._usage = Usage([])
+        self._needed: dict[bytes, dict[str, list[tuple[int, int]]]] = {}
 
     def run(self) -> Usage:
         total = self._usage
@@ -74,14 +80,20 @@ class _Count:
             bucket = self._bucket(keys.split_version(row)[0].decode())
             bucket.objects += 1
             bucket.object_bytes += info.size
+            self._need(bucket, info.extents)
         for row, info in chain(self._records(OBJECT, keys.NULLS), self._records(OBJECT, keys.VERSIONS)):
             bucket = self._bucket(keys.split_version(row)[0].decode())
             bucket.versions += 1
             bucket.version_bytes += info.size
+            self._need(bucket, info.extents)
         self._uploads()
-        for _, blob in self._records(BLOB, keys.REFERENCES):
+        for row, blob in self._records(BLOB, keys.REFERENCES):
             total.blobs += 1
             total.blob_bytes += blob.chunks * CHUNK_BYTES
+            for name, spans in self._needed.pop(row[len(keys.REFERENCES) :], {}).items():
+                bucket = self._bucket(name)
+                bucket.blob_bytes += blob.chunks * CHUNK_BYTES
+                bucket.garbage_bytes += (blob.chunks - _covered(spans)) * CHUNK_BYTES
         for _, blob in self._records(BLOB, keys.UNREFERENCED):
             total.garbage_blobs += 1
             total.garbage_bytes += blob.chunks * CHUNK_BYTES
@@ -98,6 +110,13 @@ class _Count:
             found = buckets.get(keys.upload_of(row))
             if found is not None:
                 found.upload_bytes += part.size
+                self._need(found, part.extents)
+
+    def _need(self, bucket: BucketUsage, extents: tuple[Extent, ...]) -> None:
+        """Note which chunks something in a bucket needs."""
+        for extent in extents:
+            first, last = extent.start // CHUNK_BYTES, (extent.start + extent.length - 1) // CHUNK_BYTES
+            self._needed.setdefault(extent.blob, {}).setdefault(bucket.bucket, []).append((first, last))
 
     def _bucket(self, name: str) -> BucketUsage:
         return self._buckets.setdefault(name, BucketUsage(name))
@@ -114,3 +133,12 @@ class _Count:
                 yield row, codec.decode(row, value)
             except CorruptChunk:
                 self._usage.unreadable += 1
+
+
+def _covered(spans: list[tuple[int, int]]) -> int:
+    """How many numbers are in some of the spans, each from its first to its last."""
+    count, reached = 0, -1
+    for first, last in sorted(spans):
+        count += max(0, last - max(first, reached + 1) + 1)
+        reached = max(reached, last)
+    return count

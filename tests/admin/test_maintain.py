@@ -6,8 +6,8 @@ import io
 from time import monotonic
 
 from s3gw.admin.report import Report, in_bytes
-from s3gw.model import ENABLED, BucketInfo
-from s3gw.store.interface import CreateBucket, DeleteObject
+from s3gw.model import ENABLED, BucketInfo, Extent, ObjectInfo
+from s3gw.store.interface import CreateBucket, DeleteObject, PutObject
 from tests.admin.case import AdminCase, some_bytes
 from tests.store.contract import Actor
 
@@ -28,17 +28,41 @@ class StatsTests(AdminCase):
         found = self.succeed("stats", self.db)
         self.assertEqual(
             [tuple(each.values()) for each in found["buckets"]],
-            [("b", 23, 920_000, 0, 0, 1, 100_000), ("versions", 1, 3, 2, 3, 0, 0)],
+            [("b", 23, 920_000, 0, 0, 1, 100_000, 17 * 65536, 0), ("versions", 1, 3, 2, 3, 0, 0, 0, 0)],
         )
         self.assertEqual((found["blobs"], found["garbage_blobs"], found["unreadable"]), (4, 1, 0))
         self.assertEqual(found["garbage_bytes"], 2 * 65536)
+
+    def test_shared(self) -> None:
+        """What two buckets share is in both; what is left of a body that only ranges were copied of is garbage."""
+        store = self.open()
+        actor = Actor(store)
+        actor.create()
+        actor.create("other")
+        actor.do(actor.chunked("whole", some_bytes(10 * 65536)))
+        info = actor.find("whole")
+        assert isinstance(info, ObjectInfo)
+        blob = info.extents[0].blob
+        for bucket, key, start, length in (("other", "x", 65536, 10), ("other", "y", 65540, 65536), ("b", "z", 0, 1)):
+            actor.do(PutObject(bucket, key, ObjectInfo(length, 1, "e", extents=(Extent(blob, start, length),))))
+        store.close()
+        held = [(each["blob_bytes"], each["garbage_bytes"]) for each in self.succeed("stats", self.db)["buckets"]]
+        self.assertEqual(held, [(10 * 65536, 0), (10 * 65536, 8 * 65536)])
+        store = self.open()
+        Actor(store).do(DeleteObject("b", "whole"))
+        store.close()
+        held = [(each["blob_bytes"], each["garbage_bytes"]) for each in self.succeed("stats", self.db)["buckets"]]
+        self.assertEqual(held, [(10 * 65536, 9 * 65536), (10 * 65536, 8 * 65536)])
 
     def test_lines(self) -> None:
         """The same for people."""
         self.fill()
         status, out, _ = self.admin("stats", self.db)
         self.assertEqual(status, 0)
-        self.assertIn("b: 23 objects, 898.4 KiB; 0 older versions, 0 B; 1 uploads, 97.7 KiB\n", out)
+        self.assertIn(
+            "b: 23 objects, 898.4 KiB; 0 older versions, 0 B; 1 uploads, 97.7 KiB; 1.1 MiB in chunks, 0 B of them garbage\n",
+            out,
+        )
 
 
 class CompactTests(AdminCase):
