@@ -60,7 +60,8 @@ class StatsTests(AdminCase):
         status, out, _ = self.admin("stats", self.db)
         self.assertEqual(status, 0)
         self.assertIn(
-            "b: 23 objects, 898.4 KiB; 0 older versions, 0 B; 1 uploads, 97.7 KiB; 1.1 MiB in chunks, 0 B of them garbage\n",
+        counts = "b: 23 objects, 898.4 KiB; 0 older versions, 0 B; 1 uploads, 97.7 KiB"
+        self.assertIn(f"{counts}; 1.1 MiB in chunks, 0 B of them garbage\n", out)
             out,
         )
 
