@@ -34,18 +34,23 @@ class Request(NamedTuple):
     """One operation on the register.
 
     :ivar value: of a PUT. :ivar match: the value that If-Match names. :ivar absent: If-None-Match: *
+    :ivar present: If-Match: * :ivar other: the value that If-None-Match names.
     """
 
     method: str
     value: int = 0
     match: int | None = None
     absent: bool = False
+    present: bool = False
+    other: int | None = None
 
     def wire(self) -> bytes:
         """As a client sends it."""
         body = BODIES[self.value] if self.method == "PUT" else b""
         condition = f'If-Match: "{ETAGS[self.match]}"\r\n' if self.match is not None else ""
         condition += "If-None-Match: *\r\n" if self.absent else ""
+        condition += "If-Match: *\r\n" if self.present else ""
+        condition += f'If-None-Match: "{ETAGS[self.other]}"\r\n' if self.other is not None else ""
         length = f"Content-Length: {len(body)}\r\n" if self.method == "PUT" else ""
         return f"{self.method} /bucket/key HTTP/1.1\r\nHost: {HOST}\r\n{condition}{length}\r\n".encode() + body
 
@@ -63,7 +68,9 @@ def register(state: State, request: Request) -> tuple[Outcome, State]:
         return ((404, None) if state is None else (200, state)), state
     if request.absent and state is not None:
         return (412, None), state
-    if request.match is not None and state is None:
+    if request.other is not None and request.other == state:
+        return (412, None), state
+    if (request.match is not None or request.present) and state is None:
         return (404, None), state
     if request.match is not None and request.match != state:
         return (412, None), state
@@ -230,7 +237,10 @@ REQUESTS = st.one_of(
     values.map(lambda value: Request("PUT", value)),
     values.map(lambda value: Request("PUT", value, absent=True)),
     st.tuples(values, values).map(lambda two: Request("PUT", two[0], match=two[1])),
+    values.map(lambda value: Request("PUT", value, present=True)),
+    st.tuples(values, values).map(lambda two: Request("PUT", two[0], other=two[1])),
     st.just(Request("DELETE")),
+    st.just(Request("DELETE", present=True)),
     values.map(lambda value: Request("DELETE", match=value)),
     st.sampled_from([Request("GET"), Request("HEAD")]),
 )
