@@ -94,7 +94,7 @@ class OverHttpSigned(AwsCliMatrix):
     sizes = SIZES
 
     def test_trees(self) -> None:
-        """sync there and back, only what changed the second time; mv; cp from bucket to bucket."""
+        """sync there and back, only what changed the second time; sync from bucket to bucket; mv; rm."""
         s3 = self.server.s3()
         bucket, other = self.new_bucket(s3), self.new_bucket(s3)
         names = [f"{n % 7}/sub {n % 3}/file+{n}" for n in range(FILES)]
@@ -117,6 +117,8 @@ class OverHttpSigned(AwsCliMatrix):
         self.aws("s3", "mv", "--recursive", "--no-progress", f"s3://{other}", str(self.home / "back"))
         self.assertTwins(tree, self.home / "back")
         self.assertEqual(s3.list_objects_v2(Bucket=other)["KeyCount"], 0)
+        self.assertEqual(self.aws("s3", "rm", "--recursive", f"s3://{bucket}").count("delete: "), len(names) - 1)
+        self.assertEqual(s3.list_objects_v2(Bucket=bucket)["KeyCount"], 0)
 
     def test_api(self) -> None:
         """``s3api``: what is asked for comes back as it was given."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from tests.live.case import LiveCase, some_bytes
+from tests.live.case import KIB, MIB, LiveCase, some_bytes
 from tests.live.server import LiveServer
 from tests.live.wire import Wire
 
@@ -53,6 +53,24 @@ class MetricsTests(LiveCase):
             )
         self.assertEqual(first[GAUGE], 1)
         self.assertEqual(sum(value for name, value in first.items() if name.startswith("s3gw_requests_total")), 0)
+
+    def test_bytes_that_stay(self) -> None:
+        """Completing an upload and copying what it made touches metadata only, however large it is."""
+        s3, parts = self.server.s3(), []
+        where = {"Bucket": "bucket", "Key": "key"}
+        s3.create_bucket(Bucket="bucket")
+        where["UploadId"] = s3.create_multipart_upload(**where)["UploadId"]
+        for number in (1, 2, 3):
+            tag = s3.upload_part(**where, PartNumber=number, Body=some_bytes(5 * MIB, number))["ETag"]
+            parts.append({"PartNumber": number, "ETag": tag})
+        with Wire(self.server) as wire:
+            before = figures(wire)
+            s3.complete_multipart_upload(**where, MultipartUpload={"Parts": parts})
+            s3.copy_object(Bucket="bucket", Key="copy", CopySource="bucket/key")
+            after = figures(wire)
+        moved = sum(after[name] - before[name] for name in after if name.startswith("s3gw_rocksdb_bytes_total"))
+        self.assertLess(moved, 64 * KIB)
+        self.assertEqual(s3.head_object(Bucket="bucket", Key="copy")["ContentLength"], 15 * MIB)
 
     def test_figures(self) -> None:
         """Requests, errors and bytes are counted by method, and no name of a bucket or key is a label."""

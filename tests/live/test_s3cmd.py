@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.live.case import MIB, LiveCase, program, run_client, some_bytes
+from tests.live.case import BIG, MIB, LiveCase, program, run_client, some_bytes
 
 CONFIGURATION = """[default]
 access_key = {server.access_key}
@@ -20,6 +20,9 @@ max_retries = 1
 socket_timeout = 30
 progress_meter = False
 """
+
+FILES = 2000 if BIG else 30
+"""Of a tree; it takes one at a time."""
 
 NAMES = {
     "empty": 0,
@@ -79,10 +82,33 @@ class OverHttp(S3cmdMatrix):
 
 
 class OverHttpSigned(S3cmdMatrix):
-    """http, SigV4; the largest file in seven parts."""
+    """http, SigV4; the largest file in seven parts; and whatever need not be done over each."""
 
     auth = "sigv4"
     sizes = {**NAMES, "hundred": 100 * MIB}
+
+    def test_trees(self) -> None:
+        """sync there and back, only what changed the second time; mv; del."""
+        bucket, other = self.new_bucket(self.server.s3()), self.new_bucket(self.server.s3())
+        names = [f"{n % 7}/sub {n % 3}/file+{n}" for n in range(FILES)]
+        for name in names:
+            path = self.home / "tree" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(name)
+        sync = ("sync", "--delete-removed", "tree/", f"s3://{bucket}/a b/")
+        self.assertEqual(self.s3cmd(*sync).count("upload: "), len(names))
+        self.assertEqual(self.s3cmd(*sync).count("upload: "), 0)
+        (self.home / "tree" / names[0]).write_text("changed, and longer")
+        (self.home / "tree" / names.pop(1)).unlink()
+        changed = self.s3cmd(*sync)
+        self.assertEqual((changed.count("upload: "), changed.count("delete: ")), (1, 1))
+        self.s3cmd("mv", "--recursive", f"s3://{bucket}/a b/", f"s3://{other}/moved/")
+        self.assertEqual(self.s3cmd("ls", "--recursive", f"s3://{bucket}"), "")
+        self.s3cmd("sync", f"s3://{other}/moved/", "back/")
+        for name in names:
+            self.assertEqual((self.home / "back" / name).read_text(), (self.home / "tree" / name).read_text())
+        deleted = self.s3cmd("del", "--recursive", "--force", f"s3://{other}")
+        self.assertEqual(deleted.count("delete: "), len(names))
 
 
 class OverHttps(S3cmdMatrix):
