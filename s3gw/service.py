@@ -181,7 +181,7 @@ class GatewayService(Service):
 
     def _tree(self) -> ServiceResource:
         settings = self._settings
-        authenticator = Authenticator(self._keys, settings.region, time.time)
+        authenticator = Authenticator(self._keys, settings.region, time.time, settings.external_url)
         gateway = Gateway(
             storage=self._storage,
             clock=_now_ms,
@@ -194,6 +194,7 @@ class GatewayService(Service):
             cache_rules=self._cache_file.rules_for,
             master_keys=self._master_keys,
             sse_c_over_http=settings.sse_c_over_http,
+            external=settings.external_url,
         )
         pages: dict[str, IResource] = {"/_health/live": live_page(), "/_health/ready": ready_page(self._ready)}
         if settings.metrics != "off":

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
 from s3gw.errors import InvalidBucketName
+from s3gw.s3.external import ExternalUrl
 from s3gw.s3.target import check_bucket_name
 
 T = TypeVar("T")
@@ -291,6 +292,12 @@ class Settings:
         "Host name under which BUCKET.NAME addresses a bucket, repeatable. These two always do. "
         "Default: localhost and s3.localhost.",
         repeatable=True,
+    )
+    external_url: ExternalUrl | None = _option(
+        None,
+        ExternalUrl.parse,
+        "URL of the gateway as clients know it, where a proxy changes the Host that they signed: http://HOST:PORT or "
+        "https://HOST:PORT. Default: none.",
     )
     region: str = _option("us-east-1", _region, "Region that signatures must name. Default: us-east-1.")
     max_object_mb: int = _option(

@@ -27,6 +27,7 @@ from s3gw.model import (
 )
 from s3gw.s3.checksums import Declared, Digests, declared
 from s3gw.s3.encryption import NOTHING, Asked
+from s3gw.s3.external import ExternalUrl
 from s3gw.s3.head import RequestHead
 from s3gw.s3.payload import decoder_for
 from s3gw.s3.sigv4 import Verified
@@ -191,6 +192,7 @@ class Gateway(msgspec.Struct, frozen=True):
     :ivar master_keys: of SSE-S3; None if there are none.
     :ivar sse_c_over_http: whether customer keys may come unencrypted.
     :ivar cache_rules: how a new bucket of this name forgets, if it does.
+    :ivar external: the gateway as clients know it, where a proxy shows it another address.
     """
 
     storage: Storage
@@ -204,6 +206,7 @@ class Gateway(msgspec.Struct, frozen=True):
     master_keys: MasterKeys | None = None
     sse_c_over_http: bool = False
     cache_rules: Callable[[str], CacheRules | None] = lambda bucket: None
+    external: ExternalUrl | None = None
 
 
 class Client(Protocol):
@@ -276,6 +279,13 @@ class Call:
     def bucket_created(self) -> int | None:
         """When the bucket that the caller was admitted to was created: writes go into that one or nowhere."""
         return None if self.bucket_info is None else self.bucket_info.created
+
+    def url(self, path: str) -> str:
+        """The URL of a path, by which the client can reach it."""
+        host = self.head.headers.get("host", "")
+        if self.gateway.external is not None:
+            return self.gateway.external.url(host, path)
+        return f"{'https' if self.head.secure else 'http'}://{host}{path}"
 
     async def document(self, limit: int = 1024 * 1024, *, checksums: bool = True) -> bytes:
         """The whole body, verified.

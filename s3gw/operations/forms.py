@@ -176,10 +176,8 @@ def _answer(call: Call, fields: Mapping[str, str], key: str, info: ObjectInfo) -
     if _is_url(redirect):
         query = f"bucket={quote(call.bucket, safe='')}&key={quote(key, safe='')}&etag={quote(etag, safe='')}"
         return Response(303, [*headers, ("Location", _with_query(redirect, query))])
-    scheme = "https" if call.head.secure else "http"
     # The path is that of the bucket, in whichever style it was addressed.
-    path = f"{call.head.raw_path.rstrip('/')}/{quote(key, safe='')}"
-    location = f"{scheme}://{call.head.headers.get('host', '')}{path}"
+    location = call.url(f"{call.head.raw_path.rstrip('/')}/{quote(key, safe='')}")
     headers.append(("Location", location))
     status = _STATUSES.get(fields.get("success_action_status", ""), 204)
     if status != 201:

@@ -357,11 +357,9 @@ def _made_of(info: ObjectInfo, wanted: Sequence[CompletedPart]) -> bool:
 
 
 def _completed(call: Call, info: ObjectInfo) -> Response:
-    scheme = "https" if call.head.secure else "http"
-    location = f"{scheme}://{call.head.headers.get('host', '')}{call.head.raw_path}"
     headers = [*describe_encryption(call, info.encryption), *made_headers(info)]
     headers += expiration_headers(call.bucket_info, call.key, info)
-    return document(xml.complete_upload(location, call.bucket, call.key, info), headers)
+    return document(xml.complete_upload(call.url(call.head.raw_path), call.bucket, call.key, info), headers)
 
 
 async def abort_multipart_upload(call: Call) -> Response:

@@ -123,6 +123,12 @@ class RequestHead:
         """The value of the header with this lower-case name."""
         return self.headers.get(name)
 
+    def sent_to(self, host: str) -> RequestHead:
+        """The same request with another Host."""
+        head = RequestHead(self.method, self.raw_path, {**self.headers, "host": host}, secure=self.secure)
+        head.raw_query = self.raw_query
+        return head
+
     def with_headers(self, further: Mapping[str, str]) -> RequestHead:
         """The same request with headers that it does not have yet."""
         head = RequestHead(self.method, self.raw_path, {**further, **self.headers}, secure=self.secure)

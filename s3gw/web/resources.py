@@ -22,7 +22,7 @@ from twisted.web.server import NOT_DONE_YET
 
 from s3gw.access.facts import ANONYMOUS
 from s3gw.credentials import KeyRing
-from s3gw.errors import AccessDenied, InvalidAccessKeyId, NotImplemented, S3Error
+from s3gw.errors import AccessDenied, InvalidAccessKeyId, NotImplemented, S3Error, SignatureDoesNotMatch
 from s3gw.model import Owner
 from s3gw.operations import OPERATIONS
 from s3gw.operations.admission import admit, authorize
@@ -30,9 +30,11 @@ from s3gw.operations.call import Call, Gateway
 from s3gw.operations.cors import cross_origin_headers
 from s3gw.operations.encryption import asked
 from s3gw.operations.headers import check_version, hoist_headers, refuse_unsupported
+from s3gw.s3.external import ExternalUrl
+from s3gw.s3.head import RequestHead
 from s3gw.s3.policy_signature import parse_policy, verify_policy
 from s3gw.s3.routes import route
-from s3gw.s3.sigv4 import SigningKeys, Verified, parse, verify
+from s3gw.s3.sigv4 import SignedRequest, SigningKeys, Verified, parse, verify
 from s3gw.s3.target import Bucket, Object, Service, Target, bucket_of_host, target_at
 from s3gw.web.request import S3Request
 from s3gw.web.respond import send, send_error
@@ -58,10 +60,14 @@ class Authenticator:
 
     :param keys: the known access keys; None lets everyone in.
     :param now: seconds since the epoch.
+    :param external: the gateway as clients know it, if that may be another than what a proxy lets us see.
     """
 
-    def __init__(self, keys: KeyRing | None, region: str, now: Callable[[], float]) -> None:
+    def __init__(
+        self, keys: KeyRing | None, region: str, now: Callable[[], float], external: ExternalUrl | None = None
+    ) -> None:
         self._keys = keys
+        self._external = external
         self._region = region
         self._now = now
         self._signing_keys = SigningKeys()
@@ -92,8 +98,17 @@ class Authenticator:
         credential = self._keys.lookup(signed.access_key)
         if credential is None:
             raise InvalidAccessKeyId(AWSAccessKeyId=signed.access_key)
-        verified = verify(signed, request.head, credential.secret, self._now(), self._region, self._signing_keys)
+        try:
+            verified = self._verify(signed, request.head, credential.secret)
+        except SignatureDoesNotMatch:
+            if self._external is None:
+                raise
+            sent_to = self._external.authority(request.head.headers.get("host", ""))
+            verified = self._verify(signed, request.head.sent_to(sent_to), credential.secret)
         return credential.owner, verified
+
+    def _verify(self, signed: SignedRequest, head: RequestHead, secret: str) -> Verified:
+        return verify(signed, head, secret, self._now(), self._region, self._signing_keys)
 
     def require_signed(self, request: S3Request) -> None:
         """As `authenticate`. :raises AccessDenied: also without a signature."""

@@ -193,7 +193,8 @@ class InMemoryGateway:
         self.clock.advance(NOW)
         self.store = MemoryStore(self._now) if store is None else store
         self.storage = LaneStorage(self.store, hand_over, self.clock, cache_bytes=16 * 1024 * 1024)
-        authenticator = Authenticator(ring if len(ring) else None, REGION, self.clock.seconds)
+        external = settings.get("external")
+        authenticator = Authenticator(ring if len(ring) else None, REGION, self.clock.seconds, external)
         self.gateway = Gateway(
             storage=self.storage,
             clock=lambda: int(self.clock.seconds() * 1000),
