@@ -115,14 +115,18 @@ async def get_object(call: Call) -> Response:
 
 def _answer_hot(call: Call, known: Known, body: Buffer) -> Response:
     """The answer when everything is in memory: nothing is waited for, so nothing need be held."""
+    info = known.info
     if call.head.ordinary:
-        return Response(200, _kept_headers(call, known), (body,))
-    if call.encryption is not NOTHING:
-        check_reader(call, known.info)
-    if _unchanged(call, known.info):
-        return not_modified(known.info)
-    span = select(call, known.info)
-    headers = describe(call, known.info, span)
+        span = parse_range(call.head.headers.get("range"), info.size)
+        if span is None:
+            return Response(200, _kept_headers(call, known), (body,))
+    else:
+        if call.encryption is not NOTHING:
+            check_reader(call, info)
+        if _unchanged(call, info):
+            return not_modified(info)
+        span = select(call, info)
+    headers = describe(call, info, span)
     if span is None:
         return Response(200, headers, (body,))
     return Response(206, headers, (memoryview(body)[span.start : span.start + span.length],))
@@ -165,7 +169,8 @@ async def _answer_get(call: Call, reader: Reader) -> Response:
 async def head_object(call: Call) -> Response:
     """HEAD /bucket/key"""
     known = call.storage.known(call.bucket, call.key) if not call.version else None
-    if known is not None and call.head.ordinary and known.info.encryption is None:
+    whole = call.head.ordinary and "range" not in call.head.headers
+    if known is not None and whole and known.info.encryption is None:
         permit(call, known.info)
         if known.info.place:
             call.storage.touched(call.bucket, known.info)

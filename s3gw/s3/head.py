@@ -77,6 +77,7 @@ ORDINARY = frozenset(
         "date",
         "host",
         "pragma",
+        "range",
         "user-agent",
         "x-amz-checksum-mode",
         "x-amz-content-sha256",
@@ -84,7 +85,7 @@ ORDINARY = frozenset(
         "x-amz-user-agent",
     }
 )
-"""Headers that say nothing about which bytes of which object are wanted, or under what condition."""
+"""Headers that say nothing of what is wanted but the range of it, and no condition."""
 
 
 class RequestHead:
@@ -115,8 +116,8 @@ class RequestHead:
 
     @property
     def ordinary(self) -> bool:
-        """Whether it has no query, and only headers that nothing but authentication and ``x-amz-checksum-mode`` looks
-        at: so it is with most requests for an object."""
+        """Whether it has no query, and no header that would change what becomes of a read, but for ``range`` and
+        ``x-amz-checksum-mode``: so it is with most requests for an object."""
         return not self.raw_query and self.headers.keys() <= ORDINARY
 
     def header(self, name: str) -> str | None:
