@@ -27,6 +27,7 @@ from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 from twisted.web.resource import IResource, Resource
 
+from s3gw.allocator import keep_buffers
 from s3gw.cachefile import CacheFile
 from s3gw.credentials import KeyRing
 from s3gw.errors import ServiceUnavailable
@@ -132,6 +133,8 @@ class GatewayService(Service):
 
     def startService(self) -> None:
         """Open the store and serve. :raises ConfigurationError: when the database cannot be opened."""
+        if self._alone:
+            keep_buffers()
         try:
             self._store = self._open_store(self._settings, self.metrics)
         except StoreUnusable as error:
@@ -139,8 +142,8 @@ class GatewayService(Service):
         super().startService()
         if self._alone:
             sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
-        # What is imported stays: the collector need not look through it, which takes it 10 ms while everybody waits.
-        gc.freeze()
+            # What is imported stays: the collector need not look through it, which takes it 10 ms while all wait.
+            gc.freeze()
         threads = self._settings.threads
         self._pool = ThreadPool(threads, threads, name="s3gw")
         self._pool.start()

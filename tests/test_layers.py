@@ -34,8 +34,10 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "store": (*VALUES, "s3"),
     "operations": (*VALUES, "cipher", "s3", "access", "store"),
     "web": (*VALUES, "settings", "credentials", "s3", "access", "store", "operations"),
+    "allocator": (),
     "service": (
-        *(*VALUES, "settings", "credentials", "cachefile", "masterkeys", "s3", "access", "store", "operations", "web"),
+        *(*VALUES, "allocator", "settings", "credentials", "cachefile", "masterkeys"),
+        *("s3", "access", "store", "operations", "web"),
     ),
     "admin": ("model", "settings", "cipher", "masterkeys", "store"),
     "tap": ("settings", "credentials", "cachefile", "masterkeys", "service", "web"),
