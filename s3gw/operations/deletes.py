@@ -14,6 +14,7 @@ from s3gw.operations.headers import require_digest
 from s3gw.s3 import xml
 from s3gw.s3.conditions import WriteCondition
 from s3gw.s3.documents_in import Deletion, parse_delete
+from s3gw.s3.target import check_key
 from s3gw.store.interface import Committed, DeleteObject
 
 MAX_DOCUMENT_BYTES = 2 * 1024 * 1024
@@ -33,8 +34,11 @@ async def delete_objects(call: Call) -> Response:
     for deletion in asked.objects:
         if not allows(call, permission, deletion.key, versioned=bool(deletion.version)):
             failed.append((deletion.key, deletion.version, AccessDenied()))
-        elif not _can_be(deletion.version):
-            failed.append((deletion.key, deletion.version, NoSuchVersion()))
+            continue
+        try:
+            _check(deletion)
+        except S3Error as error:
+            failed.append((deletion.key, deletion.version, error))
         else:
             there.append(deletion)
     deleted: list[xml.Deleted] = []
@@ -47,9 +51,13 @@ async def delete_objects(call: Call) -> Response:
     return document(xml.delete_objects(deleted, failed))
 
 
-def _can_be(version: str) -> bool:
-    """Whether there may be such a version; none means that of the object."""
-    return version in ("", NULL) or version_order(version) is not None
+def _check(deletion: Deletion) -> None:
+    """Refuse what no object can be: a delete marker would make one of it.
+
+    :raises KeyTooLongError: :raises NoSuchVersion: for what is no version id."""
+    check_key(deletion.key)
+    if deletion.version not in ("", NULL) and version_order(deletion.version) is None:
+        raise NoSuchVersion()
 
 
 def _marker(deletion: Deletion, outcome: Committed) -> str:

@@ -230,9 +230,11 @@ def describe(call: Call, info: ObjectInfo, span: ByteRange | None, key: DataKey 
     :param key: of an encrypted object, when its checksums are asked for.
     :raises InvalidArgument: for an unknown value of x-amz-checksum-mode."""
     headers = object_headers(info, overrides(call), span)
-    headers += version_headers(call.bucket_info, info)
-    if not call.version:
-        headers += expiration_headers(call.bucket_info, call.key, info)
+    bucket = call.bucket_info
+    if bucket is not None and (bucket.versioning or bucket.documents):
+        headers += version_headers(bucket, info)
+        if not call.version:
+            headers += expiration_headers(bucket, call.key, info)
     if info.encryption is not None:
         headers += describe_encryption(call, info.encryption)
     of_part = "partNumber" in call.head.query

@@ -183,6 +183,7 @@ def delete_object(ledger: Ledger, it: DeleteObject) -> Committed:
         newest = History(ledger, it.bucket, it.key).newest_kept()
     require(it.condition, it.key, newest)
     if bucket.versioning:
+        _require_name(it.key)
         return put_marker(ledger, bucket, it)
     return _drop_object(ledger, bucket, it.key, previous)
 

@@ -471,6 +471,7 @@ class MemoryStore:
         newest = self._all(it.bucket, it.key)[:1] if bucket.versioning and not it.version else []
         require(it.condition, it.key, newest[0] if newest else found)
         if bucket.versioning and not it.version:
+            _require_name(it.key)
             return self._put(bucket, it.key, ObjectInfo(0, it.now, "", owner=it.owner, marker=True))
         if found is None and not it.version:
             # It may be gone by the rules of a cache bucket, and its bytes still be there.

@@ -10,8 +10,9 @@ from twisted.internet.defer import Deferred
 
 from s3gw.errors import S3Error
 from s3gw.operations import lifecycle_sweep
-from s3gw.store.interface import Committed, Mutation, StoreFull
+from s3gw.store.interface import Committed, Mutation, StoreFull, VersionQuery
 from s3gw.store.memory import MemoryStore
+from s3gw.store.rocks import RocksStore
 from s3gw.web.lifecycle import MOST_SECONDS, PAUSE_SECONDS, LifecycleSweeps
 from tests.operations.harness import InMemoryGateway
 from tests.operations.test_versioning import VersioningCase
@@ -344,6 +345,36 @@ class TroubleTests(LifecycleCase):
         store.trouble = None
         self.wait(0.1)
         self.assertEqual([], self.names("plain"))
+
+    def test_begun_anew(self) -> None:
+        """What a crash cuts off in the middle, the next gateway over the same database brings to the same end."""
+        path = self.mktemp()
+        store = RocksStore.open(path, cache_bytes=1 << 20, reserve_bytes=0)
+        self.gateway = InMemoryGateway(self.keys, store=store)
+        self.s3 = self.client()
+        self.s3.create_bucket(Bucket="bucket")
+        self.versioning("Enabled")
+        for key in "abcdefgh":
+            self.store(key, b"1")
+            self.store(key, b"2" * 100_000)
+        self.configure(expiration(Days=1), noncurrent(1))
+        self.sweeps = self.swept(self.gateway)
+        self.gateway.clock.advance(2 * DAY)
+        self.gateway.clock.advance(PAUSE_SECONDS)
+        cut = self.sweeps.ended["object"], self.sweeps.ended["version"]
+        self.assertTrue(0 < sum(cut) < 16, cut)
+        self.gateway.close()
+        store.close()
+        again = RocksStore.open(path, cache_bytes=1 << 20, reserve_bytes=0)
+        self.addCleanup(again.close)
+        moment = self.gateway.clock.seconds()
+        self.gateway = InMemoryGateway(self.keys, store=again)
+        self.addCleanup(self.gateway.close)
+        self.gateway.clock.advance(moment - self.gateway.clock.seconds())
+        self.sweeps = self.swept(self.gateway)
+        self.wait(5)
+        self.assertEqual(again.list_versions("bucket", VersionQuery()).entries, ())
+        self.assertEqual(list(again.faults()), [])
 
     def test_stopped(self) -> None:
         """The gateway's end does not wait for a sweep's."""

@@ -229,7 +229,7 @@ class MarkerTests(VersioningCase):
     def test_many(self) -> None:
         """DeleteObjects makes markers, deletes versions and markers, and says which."""
         objects = [{"Key": "a"}, {"Key": "key", "VersionId": self.one}, {"Key": "key", "VersionId": self.marker}]
-        objects.append({"Key": "key", "VersionId": "none"})
+        objects += [{"Key": "key", "VersionId": "none"}, {"Key": "k" * 1025}]
         answer = self.s3.delete_objects(Bucket="bucket", Delete={"Objects": objects})
         made, version, marker = answer["Deleted"]
         self.assertEqual({"Key": "a", "DeleteMarker": True}, {k: made[k] for k in ("Key", "DeleteMarker")})
@@ -237,7 +237,7 @@ class MarkerTests(VersioningCase):
         self.assertEqual({"Key": "key", "VersionId": self.one}, version)
         expected = {"VersionId": self.marker, "DeleteMarker": True, "DeleteMarkerVersionId": self.marker}
         self.assertEqual({"Key": "key", **expected}, marker)
-        self.assertEqual(["NoSuchVersion"], [it["Code"] for it in answer["Errors"]])
+        self.assertEqual(["NoSuchVersion", "KeyTooLongError"], [it["Code"] for it in answer["Errors"]])
 
 
 class OtherOperationTests(VersioningCase):

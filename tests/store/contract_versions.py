@@ -108,6 +108,10 @@ class VersionTests(VersionContract):
         self.delete("never")
         self.assertEqual([info.marker for info in self.versions("never")], [True])
 
+    def test_marker_name(self) -> None:
+        """There is no marker of a key that no object can have."""
+        self.fails(DeleteObject("b", "a\0b"), "InvalidArgument")
+
     def test_marker_deleted(self) -> None:
         """Without its marker the object is back, unless there is another marker."""
         one = self.put("k", b"one")
