@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from boto3.s3.transfer import TransferConfig, create_transfer_manager
 
+from s3gw.masterkeys import add_master_key
 from tests.live.case import BIG, KIB, MIB, LiveCase, some_bytes
 from tests.live.server import LiveServer
 from tests.live.wire import Wire
@@ -51,8 +52,11 @@ class MemoryMatrix(LiveCase):
     """A server of its own, over http and https; its figures are from /proc. The subclasses run it."""
 
     def make_server(self) -> LiveServer:
-        """One with a known cache."""
-        return self.own_server(tls=self.tls, args=(f"--cache_mb={CACHE_MIB}", "--access_log=off")).start()
+        """One with a known cache, that can encrypt."""
+        keys = self.directory() / "keys"
+        add_master_key(keys, "only")
+        options = (f"--cache_mb={CACHE_MIB}", "--access_log=off", f"--sse_key_file={keys}")
+        return self.own_server(tls=self.tls, args=options).start()
 
     def assertSmall(self) -> None:
         """It never was larger than its cache and 300 MiB."""
@@ -144,6 +148,22 @@ class OverHttp(MemoryMatrix):
             self.assertEqual(wire.ask("PUT", "/bucket/copy", [("x-amz-copy-source", "/bucket/big")]).status, 200)
             self.assertEqual(wire.ask("DELETE", "/bucket/big").status, 204)
             self.download(wire, "/bucket/copy")
+        self.assertSmall()
+
+    def test_encrypted(self) -> None:
+        """A body is encrypted as it comes, and decrypted as it is copied and as it goes."""
+        encrypted = ("x-amz-server-side-encryption", "AES256")
+        with Wire(self.server) as wire:
+            wire.ask("PUT", "/bucket")
+            wire.send(wire.head("PUT", "/bucket/big", [("Content-Length", str(SIZE_IN_PARTS)), encrypted]))
+            for block in blocks(SIZE_IN_PARTS):
+                wire.send(block)
+            self.assertEqual(wire.answer("PUT").status, 200)
+            self.download(wire, "/bucket/big", SIZE_IN_PARTS)
+            copied = wire.ask("PUT", "/bucket/copy", [("x-amz-copy-source", "/bucket/big")])
+            self.assertEqual(copied.status, 200)
+            self.assertNotIn("x-amz-server-side-encryption", copied.headers)
+            self.download(wire, "/bucket/copy", SIZE_IN_PARTS)
         self.assertSmall()
 
     def test_parts(self) -> None:
