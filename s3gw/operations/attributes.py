@@ -5,6 +5,8 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectAttributes.
 
 from __future__ import annotations
 
+from functools import partial
+
 from s3gw.errors import InvalidArgument, InvalidRequest
 from s3gw.operations.call import Call, Response, document
 from s3gw.operations.encryption import open_checksums, unlock
@@ -35,7 +37,9 @@ async def get_object_attributes(call: Call) -> Response:
     info = await find_object(call)
     if info.encryption is not None or call.encryption is not NOTHING:
         key = unlock(call, info, call.bucket, call.key, call.encryption.customer)
-        info = open_checksums(key, info) if wanted & {"Checksum", "ObjectParts"} else info
+        if wanted & {"Checksum", "ObjectParts"}:
+            # Ten thousand parts take a tenth of a second.
+            info = await call.storage.in_thread(partial(open_checksums, key, info))
     described = [("Last-Modified", http_date(info.modified)), *version_headers(call.bucket_info, info)]
     if evaluate(call.head, info.etag, info.modified, call.gateway.clock()) is Outcome.NOT_MODIFIED:
         return Response(304, described)

@@ -147,7 +147,7 @@ async def _answer_get(call: Call, reader: Reader) -> Response:
     info = reader.info
     key = None
     if info.encryption is not None or call.encryption is not NOTHING:
-        key = unlock(call, info, call.bucket, call.key, call.encryption.customer)
+        key = _data_key(call, info, needed=True)
     if _unchanged(call, info):
         reader.close()
         return not_modified(info)
@@ -180,13 +180,23 @@ async def head_object(call: Call) -> Response:
         call.storage.touched(call.bucket, info)
     key = None
     if info.encryption is not None or call.encryption is not NOTHING:
-        check_reader(call, info)
-        if "x-amz-checksum-mode" in call.head.headers:
-            key = unlock(call, info, call.bucket, call.key, call.encryption.customer)
+        key = _data_key(call, info, needed="x-amz-checksum-mode" in call.head.headers)
     if _unchanged(call, info):
         return not_modified(info)
     span = select(call, info)
     return Response(200 if span is None else 206, describe(call, info, span, key))
+
+
+def _data_key(call: Call, info: ObjectInfo, *, needed: bool) -> DataKey | None:
+    """The data key of the object, if it has one and it is needed, for a request that may see the object.
+
+    A part that there is not is refused whether its reader has the key or not: the ETag tells how many there are."""
+    if "partNumber" in call.head.query:
+        select(call, info)
+    if needed:
+        return unlock(call, info, call.bucket, call.key, call.encryption.customer)
+    check_reader(call, info)
+    return None
 
 
 def _unchanged(call: Call, info: ObjectInfo) -> bool:

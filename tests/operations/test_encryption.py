@@ -318,6 +318,15 @@ class CustomerTests(EncryptedTestCase):
             for method in ("GET", "HEAD"):
                 self.assertEqual(400, self.request(method, "/bucket/plain", KEY_A).status)
 
+    def test_part_that_there_is_not(self) -> None:
+        """It is refused as such with and without the key; one that there is wants the key."""
+        self.put("/bucket/key", b"hello", KEY_A)
+        for headers in ({}, KEY_A):
+            answer = self.request("GET", "/bucket/key", headers, query="partNumber=2")
+            self.assertEqual("InvalidPart", answer.error)
+        self.assert_error("InvalidRequest", 400, self.request("GET", "/bucket/key", query="partNumber=1"))
+        self.assertEqual(b"hello", self.request("GET", "/bucket/key", KEY_A, query="partNumber=1").body)
+
     def test_key_for_a_plain_object(self) -> None:
         """A key for an object that has none is refused."""
         self.put("/bucket/plain", b"hello")
