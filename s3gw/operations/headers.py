@@ -44,7 +44,6 @@ REFUSED = {
     "x-amz-object-lock-event-hold": ("OFF",),
     "x-amz-object-lock-event-hold-duration-days": (),
     "x-amz-object-lock-event-hold-duration-years": (),
-    "x-amz-server-side-encryption-aws-kms-key-id": (),
     "x-amz-server-side-encryption-bucket-key-enabled": ("false",),
     "x-amz-server-side-encryption-context": (),
     "x-amz-storage-class": ("STANDARD",),

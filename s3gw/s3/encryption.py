@@ -8,6 +8,7 @@ header                                                      says
 ``x-amz-server-side-encryption-customer-key``               each request: 32 bytes in base64
 ``x-amz-server-side-encryption-customer-key-md5``           MD5 of these 32 bytes in base64
 ``x-amz-copy-source-server-side-encryption-customer-...``   the same three for the source of a copy
+``x-amz-server-side-encryption-aws-kms-key-id``             belongs to methods that are refused
 ==========================================================  ======================================================
 
 The messages are those of AWS, as far as answers of AWS are on record (LocalStack's ``test_put_object_validation_sse_c``
@@ -40,13 +41,14 @@ KMS_METHODS = frozenset({"aws:backup", "aws:fsx", "aws:kms", "aws:kms:dsse"})
 """Methods that S3 has beside AES256."""
 
 METHOD = "x-amz-server-side-encryption"
+KMS_KEY = f"{METHOD}-aws-kms-key-id"
 CUSTOMER = f"{METHOD}-customer-"
 COPY_SOURCE = "x-amz-copy-source-server-side-encryption-customer-"
 
 _TRIPLE = ("algorithm", "key", "key-md5")
 CUSTOMER_HEADERS = frozenset(CUSTOMER + part for part in _TRIPLE)
 COPY_SOURCE_HEADERS = frozenset(COPY_SOURCE + part for part in _TRIPLE)
-HEADERS = frozenset({METHOD}) | CUSTOMER_HEADERS | COPY_SOURCE_HEADERS
+HEADERS = frozenset({METHOD, KMS_KEY}) | CUSTOMER_HEADERS | COPY_SOURCE_HEADERS
 """Every header that speaks of encryption and is understood."""
 
 _WRITES = frozenset({"CopyObject", "CreateMultipartUpload", "PostObject", "PutObject"})
@@ -93,20 +95,21 @@ def parse_asked(operation: str, headers: Mapping[str, str], *, private: bool) ->
     :raises InvalidArgument: :raises InvalidEncryptionAlgorithmError: for what is wrong with them.
     :raises NotImplemented: naming a header, for a method that is not implemented, and for a key that the operation has
         no use for."""
-    for name in HEADERS & headers.keys():
-        if name != METHOD and operation not in _takers(name):
+    for name in (CUSTOMER_HEADERS | COPY_SOURCE_HEADERS) & headers.keys():
+        if operation not in _takers(name):
             raise NotImplemented(Header=name)
-        if name != METHOD and not private:
+        if not private:
             raise InvalidRequest(f"{_PROVIDE}be made over a secure connection.")
     customer = _customer_key(headers, CUSTOMER)
     copy_source = _customer_key(headers, COPY_SOURCE)
     method = headers.get(METHOD)
-    if method is None:
-        return Asked(False, customer, copy_source)
-    if operation not in _WRITES:
+    if method is not None and operation not in _WRITES:
         raise InvalidArgument(f"{METHOD} header is not supported for this operation.", ArgumentName=METHOD)
-    check_method(method)
-    return Asked(True, customer, copy_source)
+    if KMS_KEY in headers and method not in KMS_METHODS:
+        raise _invalid(f"Server Side Encryption with AWS KMS managed key requires HTTP header {METHOD} : aws:kms")
+    if method is not None:
+        check_method(method)
+    return Asked(method is not None, customer, copy_source)
 
 
 def _takers(name: str) -> frozenset[str]:

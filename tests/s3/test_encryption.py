@@ -106,6 +106,10 @@ class AskedTests(SynchronousTestCase):
             ({METHOD: "AES192"}, invalid, "The encryption method specified is not supported"),
             ({METHOD: ""}, invalid, "The encryption method specified is not supported"),
             ({METHOD: "aws:kms"}, "NotImplemented", "aws:kms"),
+            ({METHOD: "aws:kms", f"{METHOD}-aws-kms-key-id": "k"}, "NotImplemented", "aws:kms"),
+            ({f"{METHOD}-aws-kms-key-id": "k"}, invalid, "AWS KMS managed key requires HTTP header"),
+            ({METHOD: "AES256", f"{METHOD}-aws-kms-key-id": "k"}, invalid, "AWS KMS managed key requires HTTP header"),
+            ({**triple(), f"{METHOD}-aws-kms-key-id": "k"}, invalid, "AWS KMS managed key requires HTTP header"),
             ({METHOD: "aws:kms:dsse"}, "NotImplemented", "aws:kms:dsse"),
         ):
             error = self.refused(headers)
