@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from s3gw.credentials import DEFAULT_USER, Credential, KeyRing, owner_named, parse_credentials
-from s3gw.model import Owner
+from s3gw.model import ANONYMOUS_ID, Owner
 from s3gw.private_file import MAX_FILE_BYTES
 from s3gw.settings import ConfigurationError, Settings
 
@@ -98,6 +98,15 @@ class FormatTests(FileCase):
         found = ring.lookup("AKIDALICE")
         self.assertEqual(found and found.secret, "alice/SECRET+key==")
 
+    def test_addresses(self) -> None:
+        """A user is found by id and by e-mail address, with any of its keys."""
+        ring = KeyRing(path=self.write(f"{BOB}email = Bob@example.com\n{ALICE}"))
+        self.assertEqual("bob-id", ring.id_of_email("bob@EXAMPLE.com"))
+        self.assertIsNone(ring.id_of_email("alice@example.com"))
+        self.assertTrue(ring.knows("bob-id"))
+        self.assertTrue(ring.knows(owner_named("alice").id))
+        self.assertFalse(ring.knows("alice"))
+
     def test_refused(self) -> None:
         """Whatever is wrong is named with its place, and no secret with it."""
         key = "aws_access_key_id = AKID\n"
@@ -118,6 +127,9 @@ class FormatTests(FileCase):
             f"[a]\naws_access_key_id = A\n{secret}": "an access key has 3 to 128",
             f"[a]\n{key}{secret}id =\n": "a canonical id has 1 to 128",
             f"[a]\n{key}{secret}display_name = {'x' * 129}\n": "a display name has 1 to 128",
+            f"[a]\n{key}{secret}id = {ANONYMOUS_ID}\n": "callers who do not sign",
+            f"[a]\n{key}{secret}email = nobody\n": "an e-mail address has",
+            f"[a]\n{key}{secret}email=a@b\n[b]\naws_access_key_id=AKIE\n{secret}email=A@b\n": "is that of two users",
             b"[a\xff]\n": "it is not UTF-8",
             b"#" * (MAX_FILE_BYTES + 1): "it is larger than 1 MiB",
         }

@@ -44,12 +44,12 @@ async def get_object_lock_configuration(call: Call) -> Response:
 
 async def put_object_retention(call: Call) -> Response:
     """PUT /bucket/key?retention"""
-    _require_lock(call.bucket_info)
     require_digest(call.head)
     now = call.gateway.clock()
     lock = parse_retention(await call.document(), now)
     bypass = overlooks_governance(call, call.key)
     await find_object(call)
+    _require_lock(call.bucket_info)
     await call.storage.commit(RetainObject(call.bucket, call.key, lock, now, bypass, call.bucket_created, call.version))
     return Response(200)
 
@@ -65,10 +65,10 @@ async def get_object_retention(call: Call) -> Response:
 
 async def put_object_legal_hold(call: Call) -> Response:
     """PUT /bucket/key?legal-hold"""
-    _require_lock(call.bucket_info)
     require_digest(call.head)
     hold = parse_hold(await call.document())
     await find_object(call)
+    _require_lock(call.bucket_info)
     await call.storage.commit(HoldObject(call.bucket, call.key, hold, call.bucket_created, call.version))
     return Response(200)
 

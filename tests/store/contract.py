@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from zope.interface.verify import verifyObject
 
 from s3gw.errors import S3Error
-from s3gw.model import CHUNK_BYTES, BucketInfo, Checksum, Extent, ObjectInfo, PartInfo, PartPage, UploadInfo
+from s3gw.model import CHUNK_BYTES, BucketInfo, Checksum, Extent, Grant, ObjectInfo, PartInfo, PartPage, UploadInfo
 from s3gw.store.interface import (
     AbortUpload,
     ChunkRow,
@@ -33,6 +33,7 @@ from s3gw.store.interface import (
     Mutation,
     PutObject,
     PutPart,
+    SetObjectAcl,
     StaleBody,
     StoreFailed,
     TagObject,
@@ -340,6 +341,23 @@ class ObjectTests(Contract):
         self.assertEqual(self.actor.do(TagObject("b", "k", (("a", "b"),))).previous, put.info)
         self.assertEqual(self.actor.find("k").tags, (("a", "b"),))
         self.assertEqual(self.actor.body("k"), b"x")
+
+    def test_lists(self) -> None:
+        """An access control list is set on the write that was seen, whatever became of its tags; on no other."""
+        grants = (Grant("READ", "somebody"), Grant("READ", group="http://everybody"))
+        put = self.actor.inline("k", b"x")
+        self.fails(SetObjectAcl("b", "k", grants, put.info), "NoSuchKey", Key="k")
+        self.actor.do(put)
+        seen = self.actor.find("k")
+        self.actor.do(TagObject("b", "k", (("a", "b"),)))
+        self.actor.do(SetObjectAcl("b", "k", grants, seen))
+        found = self.actor.find("k")
+        self.assertEqual((grants, (("a", "b"),), b"x"), (found.grants, found.tags, self.actor.body("k")))
+        self.actor.do(SetObjectAcl("b", "k", None, seen))
+        self.assertIsNone(self.actor.find("k").grants)
+        self.actor.do(self.actor.inline("k", b"x"))
+        self.fails(SetObjectAcl("b", "k", grants, seen), "ConditionalRequestConflict", Key="k")
+        self.assertIsNone(self.actor.find("k").grants)
 
     def test_order(self) -> None:
         """Mutations of one commit happen in order, and a refused one stops none of the others."""
