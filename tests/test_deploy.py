@@ -6,7 +6,9 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from s3gw.credentials import KeyRing
 from s3gw.settings import OPTIONS, ConfigurationError, Settings, read_settings
 from tests.live.case import LiveCase
+from tests.live.server import shared_server
 from tests.live.wire import Wire
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -182,7 +185,14 @@ class DockerfileTests(SynchronousTestCase):
         python, dash_c, script = json.loads(words)
         self.assertEqual((python, dash_c), ("python", "-c"))
         compile(script, "healthcheck", "exec")
-        self.assertIn(f"http://127.0.0.1:{self.last('EXPOSE')}/_health/ready", script)
+        asked = f"http://127.0.0.1:{self.last('EXPOSE')}/_health/ready"
+        self.assertIn(asked, script)
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            nobody = silent.getsockname()[1]
+        for port, status in ((shared_server().port, 0), (nobody, 1)):
+            there = script.replace(asked, f"http://127.0.0.1:{port}/_health/ready")
+            done = subprocess.run([sys.executable, "-c", there], capture_output=True, timeout=60, check=False)
+            self.assertEqual(done.returncode, status, done.stderr)
 
     def test_sources(self) -> None:
         """Everything that it copies exists, and is let through by its list of what is ignored."""

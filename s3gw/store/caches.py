@@ -280,16 +280,19 @@ def load_caches(engine: Engine, damage: list[str]) -> Caches:
     :param damage: gets a line for what cannot be read; if it is what a bucket holds, its objects are adopted anew.
     """
     caches: Caches = {}
-    for row, value in _walk(engine, BUCKETS):
-        try:
-            bucket = BUCKET.decode(row, value)
-            if bucket.cache is None:
-                continue
-            caches[bucket.name] = cache = CacheBucket(bucket.cache, _state(engine, bucket.name, damage))
-            for page, record in _walk(engine, reads_of(bucket.name)):
-                cache.reads.load(number_of(page), READS.decode(page, record))
-        except CorruptChunk as error:
-            damage.append(f"a bucket, or who read what in it, is damaged: {error}")
+    try:
+        for row, value in _walk(engine, BUCKETS):
+            try:
+                bucket = BUCKET.decode(row, value)
+                if bucket.cache is None:
+                    continue
+                caches[bucket.name] = cache = CacheBucket(bucket.cache, _state(engine, bucket.name, damage))
+                for page, record in _walk(engine, reads_of(bucket.name)):
+                    cache.reads.load(number_of(page), READS.decode(page, record))
+            except CorruptChunk as error:
+                damage.append(f"a bucket, or who read what in it, is damaged: {error}")
+    except CorruptChunk as error:
+        damage.append(f"buckets cannot be read, and nothing is evicted from those that would be cache buckets: {error}")
     return caches
 
 

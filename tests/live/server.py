@@ -36,8 +36,8 @@ import botocore.session
 from botocore import UNSIGNED
 from botocore.config import Config
 
-START_S = 20.0
-STOP_S = 40.0
+START_S = 60.0
+STOP_S = 60.0
 POLL_S = 0.01
 REQUEST_S = 30.0
 """How long a client waits for an answer."""

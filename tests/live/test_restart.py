@@ -92,5 +92,7 @@ class RestartTests(LiveCase):
         self.assertEqual(load.failures, [])
         self.assertEqual(connections.failures, [])
         self.assertGreater(connections.done, RESTARTS)
+        if TORTURE:
+            print(f"{RESTARTS} restarts: {2 * load.done} requests and {connections.done} connections, none failed")
         listed = sum(page["KeyCount"] for page in clients[0].get_paginator("list_objects_v2").paginate(Bucket=bucket))
         self.assertEqual(listed, load.done)
