@@ -144,7 +144,8 @@ def _has(permission: Permission, rules: Rules, facts: Facts, subject: Subject | 
         if subject is None:
             return owns
         owner = _owner_of(subject, rules)
-        if owner == caller or (owner == rules.owner and owns):
+        # What no list can grant, such as tags, the owner of the bucket has of everybody's objects.
+        if owner == caller or (owns and (owner == rules.owner or not permission.grant)):
             return True
         grants = subject.grants
     elif owns:

@@ -5,7 +5,8 @@
 | ``SERVICE`` | none           | whoever signs                                                                   |
 | ``BUCKET``  | the bucket     | the bucket's owner; others as its list grants ``grant``, if that is given       |
 | ``KEY``     | bucket and key | the same: what is done to a key, whatever object is there                       |
-| ``OBJECT``  | bucket and key | the object's owner; others as the object's list grants ``grant``                |
+| ``OBJECT``  | bucket and key | the object's owner; others as the object's list grants ``grant``, or, if none   |
+|             |                | can be given, the bucket's owner                                                |
 | ``UPLOAD``  | bucket and key | the bucket's owner, and whoever began the upload                                |
 | ``NOTHING`` |                | everybody                                                                       |
 

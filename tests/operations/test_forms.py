@@ -66,6 +66,20 @@ class FormTestCase(GatewayTestCase):
         return self.request("POST", path, {**kind, **(headers or {})}, body, sign=None)
 
 
+class AnonymousTests(FormTestCase):
+    """Forms without a policy, in a bucket where everybody may write."""
+
+    def test_tags(self) -> None:
+        """The object is of nobody who is known; its tags, which no list could grant, are of the bucket's owner too."""
+        self.client().create_bucket(Bucket="open", ACL="public-read-write", ObjectOwnership="ObjectWriter")
+        tags = "<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag></TagSet></Tagging>"
+        answer = self.post({"key": "k", "acl": "public-read", "tagging": tags}, path="/open")
+        self.assertEqual(204, answer.status, answer.body)
+        found = self.client().get_object_tagging(Bucket="open", Key="k")["TagSet"]
+        self.assertEqual([{"Key": "a", "Value": "1"}], found)
+        self.assert_error("AccessDenied", 403, self.request("GET", "/open/k", query="tagging", sign=BOB))
+
+
 class SignedTests(FormTestCase):
     """Forms with a policy."""
 
