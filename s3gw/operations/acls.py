@@ -16,6 +16,7 @@ from s3gw.access.decide import (
     is_only_full_control,
     rules_of,
 )
+from s3gw.access.facts import ANONYMOUS
 from s3gw.access.permissions import SET_ACL, SET_HOLD, SET_RETENTION, SET_TAGS
 from s3gw.errors import (
     AccessControlListNotSupported,
@@ -52,10 +53,12 @@ def disposition(call: Call, key: str, head: RequestHead, *, tagged: bool = False
         require(call, SET_TAGS, key)
     if not call.trusted and not LOCK_HEADERS.isdisjoint(head.headers):
         _require_locks(call, key, head)
+    # What nobody in particular wrote is the bucket owner's: S3 would make it everybody's who does not sign.
+    owner = call.caller.id if call.caller.id != ANONYMOUS.id else info.owner
     if not asked and OWNERSHIP_CONTROLS not in info.documents:
-        return call.caller.id, None
+        return owner, None
     rules = rules_of(info)
-    owner, grants = call.caller.id, of_headers(head.headers, call.caller.id, info.owner, call.gateway.directory)
+    grants = of_headers(head.headers, owner, info.owner, call.gateway.directory)
     full_control = head.headers.get("x-amz-acl") == "bucket-owner-full-control"
     if rules.enforced:
         if asked and not full_control and (grants is None or not is_only_full_control(grants, info.owner)):

@@ -22,6 +22,14 @@ from s3gw.s3.sigv4 import instant
 LATER = frozenset({"DeleteObjects", "PostObject"})
 """Operations that learn from their body what they are about, and ask then."""
 
+_NO_COPIES = "Anonymous users cannot copy objects. Please authenticate."
+SIGNED = {
+    "CopyObject": _NO_COPIES,
+    "CreateMultipartUpload": "Anonymous users cannot initiate multipart uploads. Please authenticate.",
+    "UploadPartCopy": _NO_COPIES,
+}
+"""Operations that nobody may do without signing, and what S3 says then."""
+
 Tags = tuple[tuple[str, str], ...]
 
 
@@ -56,6 +64,8 @@ def authorize(call: Call, key: str | None = None, tags: Tags | None = None) -> N
     if permission.of is Of.OBJECT or permission.of is Of.UPLOAD or (key is None and call.operation in LATER):
         return
     call.decided = True
+    if call.caller.id == ANONYMOUS.id and call.operation in SIGNED:
+        raise AccessDenied(SIGNED[call.operation])
     if not call.trusted and not _decide(
         call, permission, info, call.key if key is None else key, tags=tags, versioned=bool(call.version)
     ):
