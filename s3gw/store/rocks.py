@@ -39,6 +39,8 @@ from s3gw.store.interface import (
     CorruptChunk,
     CreateBucket,
     CreateUpload,
+    DeleteObject,
+    ExpireObject,
     HoldObject,
     ICheckpointStore,
     InlineRow,
@@ -388,6 +390,16 @@ def _open_body(row: ChunkRow | InlineRow, key: bytes, value: bytes | CorruptChun
         return error.with_traceback(None)
 
 
+def _grows(ledger: Ledger, it: Mutation) -> bool:
+    """Whether a mutation needs room: a delete does that leaves a delete marker."""
+    if type(it) in GROWING:
+        return True
+    if isinstance(it, ExpireObject) or (isinstance(it, DeleteObject) and not it.version):
+        bucket = ledger.get(BUCKET, bucket_row(it.bucket))
+        return bucket is not None and bool(bucket.versioning)
+    return False
+
+
 class _Commit:
     """One call of `RocksStore.commit`."""
 
@@ -409,10 +421,10 @@ class _Commit:
         ledger.load(row for it in mutations for row in STEPS[type(it)].needs(it))
         try:
             for it in mutations:
-                if full is not None and type(it) in GROWING:
-                    self.results.append(full)
-                    continue
                 try:
+                    if full is not None and _grows(ledger, it):
+                        self.results.append(full)
+                        continue
                     self.results.append(STEPS[type(it)].do(ledger, it))
                 except (S3Error, CorruptChunk) as error:
                     # Its traceback leads to everything that this commit has read.

@@ -14,7 +14,7 @@ from rocksdict import Options, Rdict
 from twisted.trial.unittest import TestCase
 
 from s3gw.errors import S3Error
-from s3gw.model import CHUNK_BYTES, BucketInfo, Extent, ObjectInfo
+from s3gw.model import CHUNK_BYTES, ENABLED, BucketInfo, Extent, ObjectInfo
 from s3gw.store import keys
 from s3gw.store.engine import Batch
 from s3gw.store.interface import (
@@ -27,6 +27,7 @@ from s3gw.store.interface import (
     DeleteObject,
     ListQuery,
     PutObject,
+    SetVersioning,
     StoreFailed,
     StoreFull,
     StoreStalled,
@@ -412,6 +413,17 @@ class TroubleTests(TestCase):
         self.assertRaises(StoreFull, self.store.stage, self.store.begin_blob(), 0, [b"x"])
         self.store._engine._reserve = 0
         self.actor.do(put)
+
+    def test_fullOfVersions(self) -> None:
+        """Then a delete that makes a marker is refused as well, and one that frees a version goes on."""
+        self.actor.do(SetVersioning("b", ENABLED))
+        made = self.actor.do(self.actor.inline("k", b"x")).made
+        self.store._engine._reserve = 1 << 62
+        self.store._engine._unchecked = 1 << 62
+        marking, deleting = DeleteObject("b", "k"), DeleteObject("b", "k", version=made.version)
+        refused, deleted = self.store.commit([marking, deleting])
+        self.assertIsInstance(refused, StoreFull)
+        self.assertEqual(deleted.previous, made)
 
     def test_noSpace(self) -> None:
         """A disk that is full in spite of the reserve ends all writing, since RocksDB's does; reads go on."""
