@@ -4,6 +4,7 @@
 # make torture [ROUNDS=100] [SEED=...]                       break disks, power and limits; 100 rounds take about an hour
 # make fuzz [EXAMPLES=5000]                                  send what is almost right; 5000 take about ten minutes
 # make bench [ARGS=...]                                      requests per second and CPU per request
+# make test-clients [CLIENTS="rclone awscrt"]                 real clients, as docs/clients.md configures them; installs them first
 # make clean                                                 forget everything that was built, but not ./data
 #
 # Everything runs in .venv, on the package as a user would install it: a regular install, since twistd finds a plugin
@@ -25,7 +26,7 @@ ARENA := build/arena
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: run test lint torture fuzz bench clean
+.PHONY: run test test-clients lint torture fuzz bench clean
 
 run: ARGS ?= --listen=127.0.0.1:9000 --db_path=data
 run: $(VENV)/stamp-package
@@ -55,6 +56,28 @@ fuzz: $(VENV)/stamp-test $(VENV)/stamp-package $(ARENA)
 
 bench: $(VENV)/stamp-test $(VENV)/stamp-package
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m bench $(ARGS)
+
+# In an environment of their own, since some of them pin what others use.
+CLIENTS_DIR := $(CURDIR)/build/clients
+CLIENTS ?= $(patsubst tests/clients/check_%.py,%,$(wildcard tests/clients/check_*.py))
+
+test-clients: $(CLIENTS_DIR)/stamp-package $(ARENA)
+	cd $(ARENA) && $(CURDIR)/tests/clients/run.sh $(CLIENTS_DIR) $(TRIAL) $(addprefix tests.clients.check_,$(CLIENTS))
+
+$(CLIENTS_DIR)/stamp-clients: tests/clients/install.sh pyproject.toml
+	rm -rf $(CLIENTS_DIR)
+	mkdir -p $(CLIENTS_DIR)
+	$(PYTHON) -m venv $(CLIENTS_DIR)/venv
+	$(CLIENTS_DIR)/venv/bin/python -m pip --disable-pip-version-check --quiet install 'setuptools>=68' wheel
+	$(CLIENTS_DIR)/venv/bin/python -m pip --disable-pip-version-check --quiet install --no-build-isolation '.[test]'
+	-tests/clients/install.sh $(CLIENTS_DIR)
+	@touch $@
+
+$(CLIENTS_DIR)/stamp-package: $(CLIENTS_DIR)/stamp-clients $(SOURCES)
+	rm -rf build/lib build/bdist.* *.egg-info
+	$(CLIENTS_DIR)/venv/bin/python -m pip --disable-pip-version-check --quiet install --no-build-isolation --no-deps .
+	@$(CLIENTS_DIR)/venv/bin/twistd --help >/dev/null
+	@touch $@
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache _trial_temp* .hypothesis
