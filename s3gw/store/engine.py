@@ -230,6 +230,10 @@ class Engine:
         iterator.seek(low)
         return iterator
 
+    def sequence(self) -> int:
+        """A number that each write makes greater."""
+        return self._records.latest_sequence_number()
+
     @staticmethod
     def gave_up(iterator: RdictIter) -> bool:
         """Whether an iterator that is no longer valid had passed too many deleted rows, or else is at its end.

@@ -75,7 +75,7 @@ DOOMED = -1
 """References of a blob whose chunks are being deleted."""
 
 
-class _Listed(msgspec.Struct, frozen=True, array_like=True):
+class Listed(msgspec.Struct, frozen=True, array_like=True):
     """`ObjectInfo`, of which only what a listing shows is made into values."""
 
     size: int
@@ -95,12 +95,12 @@ class _Listed(msgspec.Struct, frozen=True, array_like=True):
     marker: bool = False
 
 
-def listed(info: ObjectInfo | _Listed) -> ObjectInfo:
+def listed(info: ObjectInfo | Listed) -> ObjectInfo:
     """An object as a listing shows it. One of ten thousand parts has a record of 400 kB: a page holds a thousand."""
     return ObjectInfo(info.size, info.modified, info.etag, checksum=info.checksum, owner=info.owner)
 
 
-def listed_version(info: ObjectInfo | _Listed) -> ObjectInfo:
+def listed_version(info: ObjectInfo | Listed) -> ObjectInfo:
     """A version as a listing shows it."""
     return ObjectInfo(
         info.size,
@@ -114,7 +114,7 @@ def listed_version(info: ObjectInfo | _Listed) -> ObjectInfo:
     )
 
 
-LISTED = Codec(_Listed)
+LISTED = Codec(Listed)
 BUCKET = Codec(BucketInfo)
 OBJECT = Codec(ObjectInfo)
 UPLOAD = Codec(UploadInfo)

@@ -9,7 +9,7 @@ window that is crossed makes the next one wider.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rocksdict import RdictIter
 
@@ -20,12 +20,11 @@ from s3gw.store.keys import (
     after_prefix,
     nulls_of,
     objects_of,
-    order_of,
     place_of,
     versions_of,
 )
 from s3gw.store.options import RECORDS
-from s3gw.store.records import LISTED, OBJECT, UPLOAD, listed, listed_version
+from s3gw.store.records import LISTED, OBJECT, UPLOAD, Codec, Listed, listed, listed_version
 
 if TYPE_CHECKING:
     from s3gw.store.caches import CacheBucket
@@ -35,6 +34,12 @@ DESERT_STEP = 4096
 
 _FINEST = 8 * 2048
 """Bits of a key; no row has a longer one."""
+
+
+LOOKS = 100
+"""How often a listing of versions begins anew that something was written into."""
+
+_Version = ObjectInfo | Listed
 
 
 class _Windows:
@@ -165,14 +170,21 @@ class ObjectCursor:
 class _Versions:
     """One of the three kinds of rows that versions are in.
 
-    :ivar head: key, negative order, row and value at the position; None at the end.
+    :ivar head: key, negative order and version at the position; None at the end.
+    :ivar nbytes: of the records read.
     """
 
-    def __init__(self, engine: Engine, rows: bytes, prefix: str, *, placed: bool) -> None:
+    def __init__(self, engine: Engine, rows: bytes, prefix: str, codec: Codec[Any], *, placed: bool) -> None:
         self._walk = Walk(engine, rows + prefix.encode())
+        self._codec = codec
         self._rows = rows
         self._placed = placed
-        self.head: tuple[str, int, bytes, bytes] | None = None
+        self.head: tuple[str, int, _Version] | None = None
+        self.nbytes = 0
+
+    def drop(self) -> None:
+        """Forget the rows as they were: the next `seek` sees them as they are."""
+        self._walk.drop()
 
     def seek(self, key: str, below: int | None) -> None:
         """Go to ``key``; of that key itself, to what is older than the order ``below``, unless that is None."""
@@ -193,20 +205,21 @@ class _Versions:
             self.head = None
             return
         row, value = found
+        self.nbytes += len(value)
         name = row[len(self._rows) :]
-        if self._placed:
-            self.head = name[: -PLACE_BYTES - 1].decode(), -order_of(name), row, value
-        else:
-            self.head = name.decode(), -LISTED.decode(row, value).order, row, value
+        info = self._codec.decode(row, value)
+        self.head = (name[: -PLACE_BYTES - 1] if self._placed else name).decode(), -info.order, info
 
 
 class VersionCursor:
     """The versions and delete markers of a bucket by key, the newest first, for `list_page`.
 
+    A commit may move a version from one kind of rows to another. So the three are to be seen as they are at one moment,
+    and are looked at anew when something was written in between.
+
     :param after: the key that the page begins behind, and ``after_order`` the order of a version of that key that it
         begins behind, or None for all of them.
     :param cache: as for `ObjectCursor`, with ``now``.
-    :ivar nbytes: of the records read.
     """
 
     def __init__(
@@ -219,25 +232,40 @@ class VersionCursor:
         cache: CacheBucket | None = None,
         now: int = 0,
     ) -> None:
+        self._engine = engine
         self._cache = cache
         self._now = now
+        # Whether an object of a cache bucket is gone, only its whole record tells.
+        codec: Codec[Any] = LISTED if cache is None else OBJECT
         self._kinds = (
-            _Versions(engine, objects_of(bucket), prefix, placed=False),
-            _Versions(engine, nulls_of(bucket), prefix, placed=False),
-            _Versions(engine, versions_of(bucket), prefix, placed=True),
+            _Versions(engine, objects_of(bucket), prefix, codec, placed=False),
+            _Versions(engine, nulls_of(bucket), prefix, codec, placed=False),
+            _Versions(engine, versions_of(bucket), prefix, codec, placed=True),
         )
         self._behind = after + "\0"
         self._after_order = after_order
         self._key = ""
-        self.nbytes = 0
+        self._begun = False
+
+    @property
+    def nbytes(self) -> int:
+        """Of the records read."""
+        return sum(kind.nbytes for kind in self._kinds)
 
     def seek(self, key: str) -> None:
         below = None
         if key == self._behind and self._after_order is not None:
             key, below = key[:-1], self._after_order
             self._key = key
-        for kind in self._kinds:
-            kind.seek(key, below)
+        for _ in range(1 if self._begun else LOOKS):
+            sequence = self._engine.sequence()
+            for kind in self._kinds:
+                kind.seek(key, below)
+            if self._engine.sequence() == sequence:
+                break
+            for kind in () if self._begun else self._kinds:
+                kind.drop()
+        self._begun = True
 
     def next(self) -> tuple[str, VersionEntry] | None:
         """:raises CorruptChunk:"""
@@ -245,18 +273,17 @@ class VersionCursor:
             first = min((kind for kind in self._kinds if kind.head is not None), key=_position, default=None)
             if first is None or first.head is None:
                 return None
-            key, _, row, value = first.head
+            key, _, info = first.head
             first.advance()
-            self.nbytes += len(value)
-            if self._cache is None or not self._cache.expired(OBJECT.decode(row, value), self._now):
+            if self._cache is None or not (isinstance(info, ObjectInfo) and self._cache.expired(info, self._now)):
                 break
         latest, self._key = key != self._key, key
-        return key, VersionEntry(key, listed_version(LISTED.decode(row, value)), latest)
+        return key, VersionEntry(key, listed_version(info), latest)
 
 
-def _position(kind: _Versions) -> tuple[str, int, bytes, bytes]:
+def _position(kind: _Versions) -> tuple[str, int]:
     assert kind.head is not None
-    return kind.head
+    return kind.head[:2]
 
 
 class UploadCursor:

@@ -32,11 +32,12 @@ from s3gw.store.interface import (
     StoreFull,
     StoreStalled,
     StoreUnusable,
+    VersionQuery,
 )
 from s3gw.store.memory import MemoryStore
 from s3gw.store.records import OBJECT
 from s3gw.store.rocks import RocksStore
-from s3gw.store.scan import Walk
+from s3gw.store.scan import Walk, _Versions
 from tests.store import contract, contract_caches, contract_versions
 from tests.store.crash_worker import BUCKETS, Client, content
 
@@ -533,6 +534,33 @@ class WalkTests(TestCase):
             walk.seek(b"M\0" + start)
             entry = walk.next()
             self.assertEqual(entry and entry[0], found and b"M\0" + found)
+
+
+class VersionMomentTests(TestCase):
+    def test_written_into(self) -> None:
+        """A version that moves while versions are being listed is listed once, wherever it was and is."""
+        store = opened(self.mktemp(), durability="os")
+        self.addCleanup(store.close)
+        actor = contract.Actor(store)
+        actor.do(CreateBucket(BucketInfo("b", 1, versioning=ENABLED)))
+        one = actor.do(actor.inline("k", b"1")).made
+        seek = _Versions.seek
+        pending: list[object] = []
+
+        def interrupted(kind: _Versions, key: str, below: int | None) -> None:
+            seek(kind, key, below)
+            if pending:
+                actor.do(pending.pop())
+
+        self.patch(_Versions, "seek", interrupted)
+        for _ in range(2):
+            # From row M to row V, then back.
+            pending.append(actor.inline("k", b"2"))
+            entries = store.list_versions("b", VersionQuery()).entries
+            self.assertEqual([(e.info.order == one.order, e.latest) for e in entries], [(False, True), (True, False)])
+            pending.append(DeleteObject("b", "k", version=entries[0].info.version))
+            entries = store.list_versions("b", VersionQuery()).entries
+            self.assertEqual([(e.info.order, e.latest) for e in entries], [(one.order, True)])
 
 
 class AgreementTests(TestCase):
