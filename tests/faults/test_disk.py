@@ -168,7 +168,7 @@ class FailingDiskTests(LiveCase):
             self.assertEqual(wire.ask("PUT", f"/{BUCKET}/large", body=body).status, 200)
         self.server.stop()
         self.server.start()
-        for _ in range(10 * RUNS):
+        for _ in range(3 * RUNS):
             self.server.fail(READS, TABLES, errno.EIO)
             with Wire(self.server) as wire:
                 answer = wire.ask("GET", f"/{BUCKET}/large")
