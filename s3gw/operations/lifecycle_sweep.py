@@ -19,7 +19,7 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/lifecycle-expire-g
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import NamedTuple
 
@@ -88,7 +88,9 @@ class LifecycleSweep:
     :param now: ms since the epoch, the moment that counts for all of it.
     :param pause: awaited after each page and each batch: it bounds the rate, and may end the sweep by an exception.
     :param ended: called with one of `KINDS` for each thing that is gone.
-    :ivar looked_at: versions and uploads that were looked at.
+    :param known: the configurations that an earlier sweep has seen, by bucket; any other is not followed yet. None for
+        all of them.
+    :ivar seen: those that this one has seen. :ivar looked_at: versions and uploads that were looked at.
     """
 
     def __init__(
@@ -98,19 +100,27 @@ class LifecycleSweep:
         now: int,
         pause: Callable[[], Awaitable[None]],
         ended: Callable[[str], object],
+        known: Mapping[str, bytes] | None = None,
     ) -> None:
+        self.seen: dict[str, bytes] = {}
         self._storage = storage
         self._calendar = calendar
         self._now = now
         self._pause = pause
         self._ended = ended
+        self._known = known
         self.looked_at = 0
 
     async def run(self) -> None:
         """Sweep all buckets. :raises S3Error: when the store cannot do it now; what is gone by then stays gone."""
         for bucket in await self._storage.buckets():
             stored = bucket.documents.get(DOCUMENT)
-            rules = [rule for rule in rules_of(stored) if rule.enabled] if stored is not None else []
+            if stored is None:
+                continue
+            self.seen[bucket.name] = stored
+            if self._known is not None and self._known.get(bucket.name) != stored:
+                continue
+            rules = [rule for rule in rules_of(stored) if rule.enabled]
             await self._sweep_versions(bucket, [rule for rule in rules if rule.is_of_versions])
             await self._sweep_uploads(bucket, [rule for rule in rules if rule.abort_days is not None])
 

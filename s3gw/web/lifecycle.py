@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -52,6 +52,8 @@ class LifecycleSweeps:
         self._loop = LoopingCall(lambda: Deferred.fromCoroutine(self._sweep()))
         self._loop.clock = clock
         self._over: Deferred[LoopingCall] | None = None
+        # Rules are followed from the second sweep on that sees them: who set them has time to think again.
+        self._known: Mapping[str, bytes] | None = None
 
     def start(self) -> None:
         """Sweep for the first time after one interval: a start has better things to do."""
@@ -66,7 +68,7 @@ class LifecycleSweeps:
             self._over = None
 
     async def _sweep(self) -> None:
-        sweep = LifecycleSweep(self._storage, self._calendar, self._now(), self._pause, self._count)
+        sweep = LifecycleSweep(self._storage, self._calendar, self._now(), self._pause, self._count, self._known)
         try:
             await sweep.run()
         except _Stopped:
@@ -77,6 +79,7 @@ class LifecycleSweeps:
             self.log.error("a lifecycle sweep failed: {error}", error=error)
         else:
             self.sweeps += 1
+            self._known = sweep.seen
             self.last = self._now() / 1000
         finally:
             self.looked_at += sweep.looked_at

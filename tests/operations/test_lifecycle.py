@@ -179,6 +179,19 @@ class PlainSweepTests(LifecycleCase):
         self.assertEqual(0, self.sweeps.errors)
         self.assertAlmostEqual(self.sweeps.last, self.gateway.clock.seconds(), delta=2 * MOST_SECONDS)
 
+    def test_second_thoughts(self) -> None:
+        """Rules that are new, or others than before, are followed from the second sweep on that sees them."""
+        self.fill("key")
+        self.wait(0.1)
+        self.configure(expiration(Date="2026-01-01"), bucket="plain")
+        sweeps = self.sweeps.sweeps
+        while self.sweeps.sweeps == sweeps:
+            self.assertEqual(["key"], self.names("plain"))
+            self.gateway.clock.advance(60)
+        self.assertEqual(["key"], self.names("plain"))
+        self.wait(0.1)
+        self.assertEqual([], self.names("plain"))
+
     def test_date(self) -> None:
         """A date that has passed ends what there is, one to come does not."""
         self.fill("past", "future")
