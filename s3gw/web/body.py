@@ -12,7 +12,7 @@ An upload: the channel pushes pieces in and, when a read of the socket has been 
 An answer: at most one ``source.read()`` is outstanding, and it is begun while the transport still drains what the one
 before it brought, so a connection holds one window beside the buffer of the transport. A client that keeps up gets wide
 windows, which cost less a byte; one that does not, of whom there may be thousands, is served in narrow ones, and so is
-everybody while much of `Limits.max_buffered` is in use.
+everybody while much of `Limits.max_buffered` is in use. All of them share the turns of the reactor (`web.turns`).
 """
 
 from __future__ import annotations
@@ -243,6 +243,9 @@ class Outlet(Protocol):
     def crowded(self) -> bool:
         """Whether memory is short."""
 
+    def take_turn(self, nbytes: int) -> Deferred[None] | None:
+        """Ask to send so many bytes: None if that may be done now, else it fires when it may."""
+
     def writeSequence(self, iovec: Iterable[Buffer]) -> None:
         """Hand bytes to the transport, which may pause the sender from within."""
 
@@ -277,6 +280,9 @@ class BodySender:
             if self.paused:
                 self._resumed = Deferred()
                 await self._resumed
+            turn = self._outlet.take_turn(size)
+            if turn is not None:
+                await turn
             self.remaining -= size
             self._outlet.writeSequence(pieces)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from twisted.internet import tcp
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IAddress,
     IConsumer,
@@ -170,6 +171,10 @@ class Connection(Protocol):
     def crowded(self) -> bool:
         """Whether memory is short."""
         return self.site.crowded
+
+    def take_turn(self, nbytes: int) -> Deferred[None] | None:
+        """As `Outlet.take_turn`."""
+        return self.site.turns.take(nbytes)
 
     def close(self) -> None:
         """Close when everything is written, or abort when the client does not read it."""

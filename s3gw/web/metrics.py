@@ -10,6 +10,7 @@ Families (all are present, with every label value, from the start):
 | ``s3gw_response_bytes_total{method}``             | body bytes sent                                              |
 | ``s3gw_inflight_requests``                        | requests between their head and the end of their answer      |
 | ``s3gw_request_latency_ms``                       | first byte of a request to the end of its answer             |
+| ``s3gw_method_latency_ms{method}``                | the same, by method                                          |
 | ``s3gw_rocksdb_ops_total{op}`` and ``_errors_``   | calls into RocksDB                                           |
 | ``s3gw_rocksdb_bytes_total{op}``                  | bytes read or written by them                                |
 | ``s3gw_rocksdb_latency_ms``                       | duration of one call                                         |
@@ -37,6 +38,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from threading import Lock
 
 from prometheus_client import CollectorRegistry, Gauge
@@ -53,10 +55,11 @@ BUCKETS_MS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500
 class _Tally:
     """What is counted of one method or one kind of call."""
 
-    __slots__ = ("count", "errors", "received", "sent")
+    __slots__ = ("count", "errors", "latency", "received", "sent")
 
     def __init__(self) -> None:
         self.count = self.errors = self.received = self.sent = 0
+        self.latency = _Latency()
 
 
 class _Latency:
@@ -82,7 +85,6 @@ class Metrics(Collector):
     def __init__(self) -> None:
         self._methods = {method: _Tally() for method in METHODS}
         self._statuses = dict.fromkeys(STATUSES, 0)
-        self._latency = _Latency()
         self._ops = {op: _Tally() for op in OPS}
         self._op_latency = _Latency()
         self._op_lock = Lock()
@@ -100,7 +102,7 @@ class Metrics(Collector):
         if cut or status >= 400:
             tally.errors += 1
         self._statuses["cut" if cut else STATUSES[status // 100 - 2]] += 1
-        self._latency.observe(seconds * 1000)
+        tally.latency.observe(seconds * 1000)
 
     def store_called(self, op: str, nbytes: int, seconds: float, failed: bool) -> None:
         """Count one call into the database; in any thread."""
@@ -162,8 +164,16 @@ class Metrics(Collector):
         yield _counters("s3gw_request_bytes", "Body bytes received.", "method", [(m, t.received) for m, t in methods])
         yield _counters("s3gw_response_bytes", "Body bytes sent.", "method", [(m, t.sent) for m, t in methods])
         yield _counters("s3gw_responses", "Answers by class of status.", "status", self._statuses.items())
-        yield self._latency.family(
-            "s3gw_request_latency_ms", "First byte of a request to the end of its answer, in milliseconds."
+        latencies = {method: tally.latency for method, tally in methods}
+        yield _histogram(
+            "s3gw_request_latency_ms",
+            "First byte of a request to the end of its answer, in milliseconds.",
+            BUCKETS_MS,
+            [sum(counts) for counts in zip(*(each.counts for each in latencies.values()), strict=True)],
+            sum(each.total for each in latencies.values()),
+        )
+        yield _by_method(
+            "s3gw_method_latency_ms", "The same, by method: that of a HEAD says how busy the gateway is.", latencies
         )
         ops = self._ops.items()
         yield _counters("s3gw_rocksdb_ops", "Calls into RocksDB.", "op", [(op, t.count) for op, t in ops])
@@ -179,13 +189,23 @@ class Metrics(Collector):
 
 def _histogram(name: str, text: str, bounds: Sequence[float], counts: Sequence[int], total: float) -> Metric:
     family = HistogramMetricFamily(name, text)
-    running = 0
-    buckets = []
-    for bound, count in zip((*bounds, float("inf")), counts, strict=True):
-        running += count
-        buckets.append((floatToGoString(bound), running))
-    family.add_metric([], buckets, total)
+    family.add_metric([], _running(bounds, counts), total)
     return family
+
+
+def _by_method(name: str, text: str, latencies: Mapping[str, _Latency]) -> Metric:
+    family = HistogramMetricFamily(name, text, labels=["method"])
+    for method, latency in latencies.items():
+        family.add_metric([method], _running(BUCKETS_MS, latency.counts), latency.total)
+    return family
+
+
+def _running(bounds: Sequence[float], counts: Sequence[int]) -> list[tuple[str, float]]:
+    """How many there were up to each bound, and in all."""
+    return [
+        (floatToGoString(bound), up_to)
+        for bound, up_to in zip((*bounds, float("inf")), accumulate(counts), strict=True)
+    ]
 
 
 def _counters(name: str, text: str, label: str, values: Iterable[tuple[str, float]]) -> Metric:

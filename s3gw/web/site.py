@@ -26,6 +26,7 @@ from s3gw.web.channel import S3Channel
 from s3gw.web.descriptors import Doors
 from s3gw.web.limits import Limits
 from s3gw.web.request import S3Request
+from s3gw.web.turns import Turns
 
 SWEEP_SECONDS = 1.0
 
@@ -83,6 +84,7 @@ class GatewaySite(server.Site):
     :ivar buffered: bytes of bodies held in both directions, about: what slow clients have not read of whole answers,
         and for each transfer that goes through memory window by window the most that it may hold.
     :ivar doors: told how many connections there are.
+    :ivar turns: shared out among long answers.
     :ivar draining: every answer is the last one of its connection.
     :ivar now: seconds of the clock, as of the last sweep.
     :ivar common_headers: Date, Server and x-amz-id-2, as text.
@@ -107,6 +109,7 @@ class GatewaySite(server.Site):
         self.buffered = 0
         self.doors: Doors | None = None
         self.draining = False
+        self.turns = Turns(reactor)
         self.now = reactor.seconds()
         self.common_headers = ""
         self._observe = observe

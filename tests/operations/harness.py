@@ -133,6 +133,7 @@ class Connection:
     def send(self, data: bytes) -> None:
         """Bytes of a request, all at once."""
         self.protocol.dataReceived(data)
+        self.protocol.site.clock.advance(0)  # long answers take several turns of the reactor
 
     @property
     def closed(self) -> bool:

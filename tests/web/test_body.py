@@ -413,6 +413,7 @@ class StreamTests(SynchronousTestCase):
         self.assertEqual(2, source.reads)
         while not self.sent.called:
             got += len(self.client.wire.deliver(10 * KIB))
+            self.gateway.clock.advance(0)
         got += len(self.client.wire.deliver())
         self.assertGreater(got, 40 * window)
         self.assertLessEqual(self.client.wire.most_unread, SEND_BUFFER + window)
