@@ -1,4 +1,4 @@
-"""`tools/stress_test.py`, run as its users run it, against a small S3 in this process that can be told to misbehave."""
+"""`tools/stress_test.py`, run as its users run it, against a gateway in this process that can be told to misbehave."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ import datetime
 import io
 import os
 import pty
-import re
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import urllib.request
 from pathlib import Path
 
 from botocore.auth import S3SigV4Auth
@@ -23,99 +20,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from s3gw.testing import Answer, Corrupt, Fail, LoseRequest, Record, S3Server
 from tools.stress_test import Content, Endpoint, Signer, Tally, main
 
 TOOL = Path(__file__).parent.parent / "tools" / "stress_test.py"
 FIGURES = ["requests", "errors", "qps", "throughput_mb_s", "p50_ms", "p95_ms", "p99_ms"]
-
-Answer = tuple[int, bytes]
-
-
-class FakeS3(ThreadingHTTPServer):
-    """Objects in a dict, and a record of the requests; `spoil` may change the answer to a GET."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), FakeS3Request)
-        self.buckets: set[str] = set()
-        self.objects: dict[str, bytes] = {}
-        self.seen: list[tuple[str, str, dict[str, str]]] = []
-        self.spoil: Callable[[int, bytes], Answer | None] = lambda number, body: None
-        self.gets = 0
-        self.first_get = threading.Event()
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that goes away is none of the test's business."""
-
-
-class FakeS3Request(BaseHTTPRequestHandler):
-    """PUT and ranged GET, keep-alive."""
-
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    wbufsize = -1
-    server: FakeS3
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        """Say nothing."""
-
-    def _note(self) -> None:
-        self.server.seen.append(
-            (self.command, self.path, {name.lower(): value for name, value in self.headers.items()})
-        )
-
-    def _answer(self, status: int, body: bytes = b"") -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def do_PUT(self) -> None:
-        """Create a bucket or store an object."""
-        self._note()
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        bucket, _, key = self.path[1:].partition("/")
-        if not key:
-            self.server.buckets.add(bucket)
-        elif bucket not in self.server.buckets:
-            self._answer(404, b"<Error><Code>NoSuchBucket</Code></Error>")
-            return
-        else:
-            self.server.objects[self.path] = body
-        self._answer(200)
-
-    def do_GET(self) -> None:
-        """Read an object, or what `spoil` makes of it."""
-        self._note()
-        self.server.gets += 1
-        self.server.first_get.set()
-        status, body = 200, self.server.objects[self.path]
-        if (wanted := re.fullmatch(r"bytes=0-(\d+)", self.headers.get("Range", ""))) is not None:
-            status, body = 206, body[: int(wanted[1]) + 1]
-        spoiled = self.server.spoil(self.server.gets, body)
-        if spoiled is None:
-            self._answer(status, body)
-        elif spoiled[0]:
-            self._answer(*spoiled)
-        else:
-            self.close_connection = True
 
 
 class StressToolTests(SynchronousTestCase):
     """What the printed figures, the messages and the exit status say."""
 
     def setUp(self) -> None:
-        self.s3 = FakeS3()
-        thread = threading.Thread(target=self.s3.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
-        self.addCleanup(thread.join)
-        self.addCleanup(self.s3.server_close)
-        self.addCleanup(self.s3.shutdown)
-        self.url = f"http://127.0.0.1:{self.s3.server_address[1]}"
+        self.s3 = S3Server().start()
+        self.addCleanup(self.s3.close)
+        self.url = self.s3.url
+
+    def seen(self, method: str) -> list[Record]:
+        """The requests with this method."""
+        return [record for record in self.s3.requests if record.method == method]
 
     def command(self, *options: str) -> list[str]:
-        """A short run against the fake; a later option wins."""
+        """A short run; a later option wins."""
         fixed = ["--endpoint", self.url, "--create-bucket", "--objects", "5", "--object-bytes", "5000"]
         return [sys.executable, str(TOOL), *fixed, "--range-bytes", "1000", "--duration", "0.2", *options]
 
@@ -134,7 +59,7 @@ class StressToolTests(SynchronousTestCase):
         self.assertEqual((status, said), (0, ""))
         self.assertEqual(list(figures), FIGURES)
         self.assertEqual(figures["errors"], 0)
-        self.assertEqual(figures["requests"], self.s3.gets)
+        self.assertEqual(figures["requests"], len(self.seen("GET")))
         self.assertGreater(figures["qps"], 0)
         self.assertApproximates(figures["throughput_mb_s"], figures["qps"] * 1000 / 1e6, 0.01)
         self.assertLessEqual(figures["p50_ms"], figures["p95_ms"])
@@ -143,23 +68,25 @@ class StressToolTests(SynchronousTestCase):
     def test_uploads_every_object_once(self) -> None:
         """The objects are there before the load starts, each of the size that was asked for."""
         self.run_tool("--object-bytes", "70000")
-        uploads = [path for method, path, _ in self.s3.seen if method == "PUT"]
-        self.assertEqual(sorted(uploads), ["/prompt-cache", *sorted(self.s3.objects)])
-        self.assertEqual({len(body) for body in self.s3.objects.values()}, {70000})
-        self.assertEqual(len(set(self.s3.objects.values())), 5)
+        uploads = {record.path: record.received for record in self.seen("PUT")}
+        self.assertEqual(len(self.seen("PUT")), 6)
+        self.assertEqual(uploads.pop("/prompt-cache"), 0)
+        self.assertEqual(set(uploads.values()), {70000})
+        etags = [urllib.request.urlopen(self.url + path).headers["ETag"] for path in uploads]
+        self.assertEqual(len(set(etags)), 5)
 
     def test_sequential_range(self) -> None:
         """Without --random a thread reads key after key, the first bytes of each."""
         self.run_tool("--threads", "1")
-        gets = [(path, headers["range"]) for method, path, headers in self.s3.seen if method == "GET"]
-        keys = sorted(self.s3.objects)
+        gets = [(record.path, record.headers["range"]) for record in self.seen("GET")]
+        keys = sorted(record.path for record in self.seen("PUT") if record.key)
         self.assertEqual(gets, [(keys[n % 5], "bytes=0-999") for n in range(len(gets))])
 
     def test_whole_objects(self) -> None:
         """--range-bytes 0 reads whole objects without a Range header."""
         status, figures, _ = self.run_tool("--range-bytes", "0", "--random")
         self.assertEqual((status, figures["errors"]), (0, 0))
-        self.assertNotIn("range", [name for method, _, headers in self.s3.seen if method == "GET" for name in headers])
+        self.assertNotIn("range", [name for record in self.seen("GET") for name in record.headers])
 
     def test_range_beyond_the_end(self) -> None:
         """A range that is longer than the object brings the object; an empty object is read without a range."""
@@ -170,39 +97,38 @@ class StressToolTests(SynchronousTestCase):
     def test_write_ratio(self) -> None:
         """With --write-ratio 1 the load is nothing but uploads of the same bytes."""
         status, figures, _ = self.run_tool("--write-ratio", "1")
-        self.assertEqual((status, self.s3.gets), (0, 0))
-        puts = sum(method == "PUT" for method, _, _ in self.s3.seen)
-        self.assertEqual(figures["requests"], puts - 1 - 5)
+        self.assertEqual((status, self.seen("GET")), (0, []))
+        self.assertEqual(figures["requests"], len(self.seen("PUT")) - 1 - 5)
 
     def test_wrong_byte(self) -> None:
         """One wrong byte in one answer is found, named, and fails the run."""
-        self.s3.spoil = lambda number, body: (206, body[:-1] + bytes([body[-1] ^ 1])) if number == 3 else None
+        self.s3.inject(Corrupt(999), method="GET", skip=2)
         status, figures, said = self.run_tool("--threads", "1")
         self.assertEqual((status, figures["errors"]), (1, 1))
         self.assertEqual(said, "stress_test: GET /prompt-cache/object-00000002: wrong bytes between 0 and 1000\n")
 
     def test_short_answer(self) -> None:
         """An answer of the wrong length fails the run."""
-        self.s3.spoil = lambda number, body: (206, body[:-1]) if number == 1 else None
-        status, figures, said = self.run_tool("--threads", "1")
+        short = b"".join(Content(7).pieces(0, 999))
+        self.s3.inject(Answer(206, short), method="GET")
+        status, figures, said = self.run_tool("--threads", "1", "--seed", "7")
         self.assertEqual((status, figures["errors"]), (1, 1))
         self.assertIn("999 bytes instead of 1000", said)
 
     def test_wrong_status(self) -> None:
         """A refusal fails the run, and the message has the S3 error code."""
-        refusal = (503, b"<Error><Code>SlowDown</Code></Error>")
-        self.s3.spoil = lambda number, body: refusal if number == 2 else None
+        self.s3.inject(Fail(503, "SlowDown"), method="GET", skip=1)
         status, figures, said = self.run_tool("--threads", "1")
         self.assertEqual((status, figures["errors"]), (1, 1))
         self.assertEqual(said, "stress_test: GET /prompt-cache/object-00000001: 503 SlowDown\n")
 
     def test_lost_connection(self) -> None:
         """A connection that is dropped counts as an error, and the load goes on over a new one."""
-        self.s3.spoil = lambda number, body: (0, b"") if number == 2 else None
+        self.s3.inject(LoseRequest(), method="GET", skip=1)
         status, figures, said = self.run_tool("--threads", "1")
         self.assertEqual((status, figures["errors"]), (1, 1))
         self.assertGreater(figures["requests"], 2)
-        self.assertIn("connection closed before the response", said)
+        self.assertIn("Connection reset by peer", said)
 
     def test_missing_bucket(self) -> None:
         """Without --create-bucket a missing bucket ends the run with one line and no figures."""
@@ -213,8 +139,7 @@ class StressToolTests(SynchronousTestCase):
 
     def test_nobody_there(self) -> None:
         """An endpoint that does not answer is one line and exit status 1."""
-        self.s3.shutdown()
-        self.s3.server_close()
+        self.s3.stop()
         status, figures, said = self.run_tool()
         self.assertEqual((status, figures), (1, {}))
         self.assertRegex(said, rf"\Astress_test: {self.url} does not answer: .*refused\n\Z")
@@ -244,7 +169,8 @@ class StressToolTests(SynchronousTestCase):
         """Ctrl-C ends the load early and prints what there is so far."""
         command = self.command("--duration", "60")
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as tool:
-            self.assertTrue(self.s3.first_get.wait(30))
+            while not self.seen("GET"):
+                self.assertIsNone(tool.poll())
             tool.send_signal(signal.SIGINT)
             out, said = tool.communicate(timeout=30)
         self.assertEqual((tool.returncode, said), (130, ""))
@@ -269,9 +195,11 @@ class StressToolTests(SynchronousTestCase):
         status, _, said = self.run_tool("--access-key", "AKID", "--secret-key", "s3cr3t/+", "--region", "eu-west-1")
         self.assertEqual((status, said), (0, ""))
         auth = S3SigV4Auth(Credentials("AKID", "s3cr3t/+"), "s3", "eu-west-1")
-        for method, path, headers in self.s3.seen:
+        self.assertGreater(len(self.s3.requests), 6)
+        for record in self.s3.requests:
+            headers = record.headers
             signed = {name: headers[name] for name in ("host", "x-amz-content-sha256", "x-amz-date")}
-            request = AWSRequest(method, self.url + path, headers=signed)
+            request = AWSRequest(record.method, self.url + record.path, headers=signed)
             request.context["timestamp"] = headers["x-amz-date"]
             wanted = auth.signature(auth.string_to_sign(request, auth.canonical_request(request)), request)
             self.assertEqual(headers["authorization"].rpartition("Signature=")[2], wanted)

@@ -9,12 +9,14 @@
 What is here is public: it changes with a line in the news, never silently.
 """
 
-from s3gw.testing.faults import Delay, Fail, Fault, Faults, Injection, LoseAnswer, LoseRequest, Reset
+from s3gw.testing.faults import Answer, Corrupt, Delay, Fail, Fault, Faults, Injection, LoseAnswer, LoseRequest, Reset
 from s3gw.testing.gateway import Gateway, gateway_for
 from s3gw.testing.record import Record
 from s3gw.testing.server import S3Server
 
 __all__ = [
+    "Answer",
+    "Corrupt",
     "Delay",
     "Fail",
     "Fault",

@@ -3,8 +3,10 @@
 | fault             | the client sees                                    | what it asked for is done |
 |-------------------|----------------------------------------------------|---------------------------|
 | `Fail`            | an error answer                                    | no                        |
+| `Answer`          | any answer                                         | no                        |
 | `Delay`           | its answer begins late                             | yes, at once              |
 | `Reset`           | a head, some bytes of the body, then a reset       | yes                       |
+| `Corrupt`         | a whole body with one wrong bit                    | yes                       |
 | `LoseAnswer`      | a reset, and no byte of an answer                  | yes                       |
 | `LoseRequest`     | the same                                           | no                        |
 
@@ -53,6 +55,22 @@ class Fail(Fault):
 
 
 @dataclass(frozen=True)
+class Answer(Fault):
+    """Answer with this, whatever was asked, and do nothing."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Corrupt(Fault):
+    """Change a bit of the byte of the body at ``at``; a body that is not so long arrives as it is."""
+
+    at: int = 0
+
+
+@dataclass(frozen=True)
 class Delay(Fault):
     """Hold the first byte of the answer back for so many ``seconds``."""
 
@@ -83,7 +101,8 @@ class LoseRequest(Fault):
 class Injection:
     """A fault, the requests that it is for, and how often.
 
-    :ivar left: how many requests it still meets; None: all, until it is taken back.
+    :ivar skip: how many requests it still leaves alone.
+    :ivar left: how many requests it meets after those; None: all, until it is taken back.
     :ivar met: how many it met.
     """
 
@@ -92,6 +111,7 @@ class Injection:
     operation: str | None
     bucket: str | None
     key: str | None
+    skip: int
     left: int | None
     met: int = 0
 
@@ -104,6 +124,9 @@ class Injection:
             and (self.bucket is None or fnmatchcase(bucket, self.bucket))
             and (self.key is None or fnmatchcase(key, self.key))
         )
+        if fits and self.skip:
+            self.skip -= 1
+            return False
         if fits:
             self.met += 1
             if self.left is not None:
@@ -127,6 +150,7 @@ class Faults:
         operation: str | None = None,
         bucket: str | None = None,
         key: str | None = None,
+        skip: int = 0,
         times: int | None = 1,
     ) -> Injection:
         """Let a fault happen to requests.
@@ -134,9 +158,10 @@ class Faults:
         :param method: only to those with this method of HTTP.
         :param operation: only to this operation of S3, such as ``UploadPart``.
         :param bucket: only in buckets whose names fit this pattern, as in a shell; so with ``key``.
+        :param skip: leave the first so many of these alone.
         :param times: to so many requests; None: to all, until `clear` or `remove`.
         """
-        it = Injection(fault, method, operation, bucket, key, times)
+        it = Injection(fault, method, operation, bucket, key, skip, times)
         self._injections.append(it)
         return it
 
@@ -192,6 +217,9 @@ class FaultyRequest(S3Request):
         if self._due(LoseRequest):
             self.abort()
             return
+        if answer := self._due(Answer):
+            self.respond(answer.status, list(answer.headers.items()), answer.body)
+            return
         fail = self._due(Fail)
         if fail is None:
             super().process()
@@ -203,6 +231,8 @@ class FaultyRequest(S3Request):
 
     def respond(self, status: int, headers: Sequence[tuple[str, str]], body: bytes | Sequence[Buffer] = b"") -> None:
         """Answer, as the faults have it."""
+        if corrupt := self._due(Corrupt):
+            body = _flipped(_pieces(body), corrupt.at)[0]
         if not self.injected:
             super().respond(status, headers, body)
         elif self._due(LoseAnswer):
@@ -239,6 +269,9 @@ class FaultyRequest(S3Request):
         except BaseException:
             source.close()
             raise
+        if corrupt := self._due(Corrupt):
+            first, left = _flipped(first, corrupt.at)
+            source = _Corrupting(source, left)
         reset = self._due(Reset)
         length = header_lines(headers)[1] or 0
         if reset is not None and length > reset.after and self.method != b"HEAD" and status not in BODILESS:
@@ -275,6 +308,36 @@ class _Cutting:
     def close(self) -> None:
         """Nobody reads the rest."""
         self._source.close()
+
+
+class _Corrupting:
+    """A body with a wrong bit after so many bytes; behind its place if that is negative."""
+
+    def __init__(self, source: BodySource, at: int) -> None:
+        self._source = source
+        self._at = at
+
+    async def read(self, wide: bool = False) -> Sequence[Buffer]:
+        """The next window."""
+        pieces, self._at = _flipped(await self._source.read(wide), self._at)
+        return pieces
+
+    def close(self) -> None:
+        """Nobody reads the rest."""
+        self._source.close()
+
+
+def _flipped(pieces: Sequence[Buffer], at: int) -> tuple[Sequence[Buffer], int]:
+    """The pieces with a bit of the byte at ``at`` changed, if it is in them; and where it is, seen from their end."""
+    found: list[Buffer] = []
+    for piece in pieces:
+        if 0 <= at < len(piece):
+            changed = bytearray(piece)
+            changed[at] ^= 1
+            piece = bytes(changed)  # noqa: PLW2901  # others may hold the one that it was
+        found.append(piece)
+        at -= len(piece)
+    return found, at
 
 
 def _pieces(body: bytes | Sequence[Buffer]) -> Sequence[Buffer]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +45,15 @@ class _ReactorThread:
 
 _thread: _ReactorThread | None = None
 _lock = threading.Lock()
+
+
+def _forget() -> None:
+    """A forked process has no thread but the one that forked."""
+    global _thread  # noqa: PLW0603
+    _thread = None
+
+
+os.register_at_fork(after_in_child=_forget)
 
 
 def _reactor_thread() -> _ReactorThread:

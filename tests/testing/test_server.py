@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from twisted.trial.unittest import SynchronousTestCase
 
 from s3gw.settings import ConfigurationError
-from s3gw.testing import Delay, Fail, LoseAnswer, LoseRequest, Reset, S3Server
+from s3gw.testing import Answer, Corrupt, Delay, Fail, LoseAnswer, LoseRequest, Reset, S3Server
 from tests.live.case import some_bytes
 
 MODELS = botocore.session.Session()  # keeps the parsed service model, which is the dear part of a client
@@ -181,6 +181,26 @@ class FaultTests(SynchronousTestCase):
         self.assertIn(b"<Code>Teapot</Code>", answer.read())
         self.assertIsNone(self.stored("new"))
         self.assertEqual(self.stored("key"), BODY)
+
+    def test_answer(self) -> None:
+        """Any answer in place of the right one, after so many that are right."""
+        self.server.inject(Answer(206, b"other", {"x-odd": "1"}), method="GET", skip=1)
+        self.assertEqual(self.stored("key"), BODY)
+        answer = self.raw("GET", "/bucket/key")
+        self.assertEqual((answer.status, answer.headers["x-odd"], answer.read()), (206, "1", b"other"))
+        self.assertEqual(self.stored("key"), BODY)
+
+    def test_corrupt(self) -> None:
+        """One bit is wrong, early or late, in a small body and a long one; what is stored stays right."""
+        self.s3.put_object(Bucket="bucket", Key="small", Body=b"0123456789")
+        for key, whole in (("key", BODY), ("small", b"0123456789")):
+            for at in (0, len(whole) - 1, len(whole)):
+                self.server.inject(Corrupt(at))
+                got = self.stored(key)
+                assert got is not None
+                wrong = [place for place, pair in enumerate(zip(got, whole, strict=True)) if pair[0] != pair[1]]
+                self.assertEqual(wrong, [at] if at < len(whole) else [])
+                self.assertEqual(self.stored(key), whole)
 
     def test_sdk_tries_again(self) -> None:
         """Two errors and then none: what an SDK that tries three times makes of it."""
