@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from base64 import b64encode
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -115,4 +116,5 @@ class EncryptionTests(LiveCase):
         self.assertNotIn(body[-32:], stored)
         for secret in (KEY_A, KEY_B):
             self.assertNotIn(secret, stored)
+            self.assertNotIn(b64encode(secret).decode(), log)
         self.assertNotIn("Traceback", log)
