@@ -4,7 +4,8 @@
 An operation that does asks `permit` or `permit_upload` with the very one that it answers about, so that nothing can be
 put in its place meanwhile. `Call.decided` remembers that somebody asked; no answer leaves without it.
 
-The owner of a bucket without a policy is trusted: it costs no more than two comparisons.
+The owner of a bucket without a policy is trusted, and pays for no more than a few comparisons. Objects in it may be
+somebody else's: `permit` is asked about them all the same.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def authorize(call: Call, key: str | None = None, tags: Tags | None = None) -> N
         call.trusted = call.decided = True
         return
     info = call.bucket_info
-    call.trusted = info is not None and is_trusted(info, call.caller)
+    call.trusted = info is not None and is_trusted(info, call.caller)  # a form tells late who sent it
     permission = PERMISSIONS[call.operation]
     if permission.of is Of.OBJECT or permission.of is Of.UPLOAD or (key is None and call.operation in LATER):
         return
@@ -76,9 +77,9 @@ def permit(call: Call, info: ObjectInfo, tags: Tags | None = None) -> None:
     """Return if the caller may do with ``info``, the object of the request, what the operation does.
 
     :param tags: those that the request's body brings. :raises AccessDenied:"""
-    call.decided = True
     if call.trusted and (info.owner == call.caller.id or not call.gateway.signatures):
         return
+    call.decided = True
     permission = PERMISSIONS[call.operation]
     if not _decide(call, permission, call.bucket_info, call.key, info=info, tags=tags, versioned=bool(call.version)):
         raise AccessDenied()
