@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-WIDTH, HEIGHT, MARGIN, GAP = 360, 240, 56, 28
+WIDTH, HEIGHT, MARGIN, GAP = 360, 240, 56, 60
 COLOURS = ("#555555", "#0b6e99", "#d9730d", "#ad1a72", "#0f7b6c", "#6940a5")
 DASHES = ("5 4", "", "", "2 3", "8 3", "1 2")
 

@@ -49,6 +49,9 @@ YOUNG_SHARE = 0.1
 LEAST_SHARE, MOST_SHARE = 0.02, 0.9
 """Between these it moves."""
 
+STEP_OBJECTS = 16
+"""By the share of so many objects it moves with a ghost: as fast as conversations come and go."""
+
 STRETCH = 256
 """Objects that are looked at in one go."""
 
@@ -136,8 +139,8 @@ class Eviction:
         """An object has entered the queue. :param again: it replaced one, which is as good as a read."""
         old, young = (ghosts.forget(key) for ghosts in self._ghosts)
         if old or young:
-            step = (young - old) / max(1, self._left.objects)
-            self.share = min(MOST_SHARE, max(LEAST_SHARE, self.share + step))
+            step = min(YOUNG_SHARE, STEP_OBJECTS / max(1, self._left.objects))
+            self.share = min(MOST_SHARE, max(LEAST_SHARE, self.share + (young - old) * step))
         if old or young or again:
             self._reads.set(place, 1)
 

@@ -162,6 +162,11 @@ def upload_of(row: bytes) -> str:
     return row[len(PARTS) : -3].decode()
 
 
+def bucket_of(row: bytes) -> str:
+    """The bucket in a row of an object, a cache bucket or its queue."""
+    return row.split(b"\0", 2)[1].decode()
+
+
 def cache_row(bucket: str) -> bytes:
     return f"K\0{bucket}".encode()
 

@@ -7,6 +7,7 @@ count of references, or of chunks, of a  set to what there is; the record is mad
 blob that something names
 blob or chunks that nothing names        deleted
 part of an upload that there is not      deleted
+count of a cache bucket, or its queue    the count and the queue are deleted: the next start counts anew
 object or part that lacks some of its    only with a quarantine: its record and every byte that there is go there
 body
 inline body of no object                 only with a quarantine: it goes there
@@ -125,6 +126,7 @@ class Survey:
         self._rows = {fault.at for fault in found}
         self._headless = {fault.at for fault in found if fault.what == HEADLESS}
         self.blobs = {_blob_of(row) for row in self._rows if row.startswith(_OF_BLOBS)}
+        self.queues = {keys.bucket_of(row) for row in self._rows if row.startswith((keys.CACHES, keys.QUEUES))}
         self._chunks = {blob: _numbers(engine, blob) for blob in self.blobs}
         self._look()
 
@@ -197,6 +199,8 @@ class _Work:
         self._write(0)
         for row in self._survey.headless:
             self._promote(row)
+        for bucket in sorted(self._survey.queues):
+            self._count_anew(bucket)
         for row in self._survey.stray_parts:
             self._stray_part(row)
         for blob in sorted(
@@ -216,6 +220,9 @@ class _Work:
             self._batch.delete_inline(keys.inline_row_of(it.row, it.info.order))
         if it.row.startswith(keys.OBJECTS):
             self._survey.headless.append(it.row)
+            bucket = keys.bucket_of(it.row)
+            if self._engine.records([keys.cache_row(bucket)]) != [None]:
+                self._survey.queues.add(bucket)
         self._unname(_extents(it))
         self._write()
 
@@ -234,6 +241,13 @@ class _Work:
             self._batch.put(row, OBJECT.encode(row, info))
             self.done.versions_made_current += 1
             self._write(0)
+
+    def _count_anew(self, bucket: str) -> None:
+        """Forget what a cache bucket holds: opening begins anew where there is no row K."""
+        self._batch.delete_all(keys.queue_of(bucket))
+        self._batch.delete(keys.cache_row(bucket))
+        self.done.records_set += 1
+        self._write(0)
 
     def _unname(self, extents: Iterable[Extent]) -> None:
         blobs = [extent.blob for extent in extents]

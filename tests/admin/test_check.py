@@ -6,12 +6,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from s3gw.model import ENABLED, Extent, ObjectInfo
+from s3gw.model import ENABLED, BucketInfo, CacheRules, Extent, ObjectInfo
 from s3gw.store import keys
+from s3gw.store.cache_records import CacheState, QueueRecord
 from s3gw.store.engine import Batch, Engine
-from s3gw.store.interface import DeleteObject, PutObject, SetVersioning
+from s3gw.store.interface import AdoptObjects, CreateBucket, DeleteObject, PutObject, SetVersioning
 from s3gw.store.offline import offline
-from s3gw.store.records import BLOB, BlobRecord, seal_chunk
+from s3gw.store.records import BLOB, CACHE, QUEUE, BlobRecord, seal_chunk
+from s3gw.store.rocks import RocksStore
 from tests.admin.case import AdminCase, some_bytes
 from tests.store.contract import Actor
 
@@ -300,3 +302,58 @@ class SalvageTests(CheckCase):
         result = self.succeed("check", self.db, "--repair", status=1)
         self.assertIsNone(result["repaired"])
         self.assertIn("restore a backup", result["advice"][0])
+
+
+class CacheBucketTests(CheckCase):
+    """What a cache bucket holds, and what is said of it."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        store = self.open()
+        store.commit([CreateBucket(BucketInfo("cache", 1, cache=CacheRules(max_objects=9)))])
+        actor = Actor(store)
+        self.cached = {key: key.encode() * 9 for key in ("a", "b", "c")}
+        for key, body in self.cached.items():
+            actor.do(actor.inline(key, body, bucket="cache"))
+        store.close()
+
+    def counted(self, db: Path) -> tuple[int, int]:
+        """What a gateway counts, when it has counted everything."""
+        store = RocksStore.open(str(db), cache_bytes=1 << 20, reserve_bytes=0)
+        try:
+            while store.caches["cache"].state.cursor is not None:
+                store.commit([AdoptObjects("cache", 2)])
+            self.assertEqual(list(store.faults()), [])
+            state = store.caches["cache"].state
+            return state.objects, state.nbytes
+        finally:
+            store.close()
+
+    def test_sound(self) -> None:
+        """Places and counts that fit are no fault."""
+        self.assertEqual(self.succeed("check", self.db)["faults"], [])
+        self.assertEqual(self.counted(self.db), (3, 27))
+
+    def test_wrong_count(self) -> None:
+        """A count that is wrong is told, and made anew."""
+        row = keys.cache_row("cache")
+        self.tamper(lambda _, batch: batch.put(row, CACHE.encode(row, CacheState(7, 7, 7, 7, 1, 4))))
+        self.mended()
+        self.assertEqual(self.counted(self.db), (3, 27))
+
+    def test_place_of_nothing(self) -> None:
+        """So is a queue with a place that no object has."""
+        row = keys.queue_row("cache", 2)
+        self.tamper(lambda _, batch: batch.put(row, QUEUE.encode(row, QueueRecord("z", 9, 1))))
+        self.mended(found=1)
+        self.assertEqual(self.counted(self.db), (3, 27))
+
+    def test_damaged_count(self) -> None:
+        """One that cannot be read is counted anew by whoever opens the database."""
+        self.tamper(lambda _, batch: batch.put(keys.cache_row("cache"), b"damaged"))
+        self.assertEqual(self.counted(self.db), (3, 27))
+
+    def test_salvage(self) -> None:
+        """A new database made of what is good counts for itself, whatever places the objects had."""
+        self.succeed("salvage", self.db, self.db.with_name("new"))
+        self.assertEqual(self.counted(self.db.with_name("new")), (3, 27))
