@@ -71,7 +71,8 @@ class BucketInfo(msgspec.Struct, frozen=True, array_like=True):
 class Extent(msgspec.Struct, frozen=True, array_like=True):
     """``length`` bytes of a blob from its byte ``start``.
 
-    A blob is an immutable run of chunks of `CHUNK_BYTES` each, the last one shorter, named by a 16-byte id.
+    A blob is an immutable run of chunks of `CHUNK_BYTES` each, the last one shorter, named by a 16-byte id. Where
+    chunks are sealed, positions are still those of the bytes that they stand for.
     """
 
     blob: bytes

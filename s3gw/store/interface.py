@@ -506,7 +506,8 @@ class IObjectStore(Interface):
         """A fresh 16-byte id for a blob or an inline body. Never blocks."""
 
     def stage(blob: bytes, number: int, chunks: Sequence[bytes]) -> None:
-        """Write chunks ``number``, ``number + 1``, ... of a blob; each but the blob's last is `CHUNK_BYTES` long.
+        """Write chunks ``number``, ``number + 1``, ... of a blob; each but the blob's last is `CHUNK_BYTES` long,
+        or if it is sealed `SEAL_BYTES` longer: what chunks are made of is not the store's business.
 
         Chunk 0 comes first. After an error the same call may be made again.
 

@@ -14,7 +14,19 @@ from msgspec.structs import replace
 from zope.interface.verify import verifyObject
 
 from s3gw.errors import S3Error
-from s3gw.model import CHUNK_BYTES, BucketInfo, Checksum, Extent, Grant, ObjectInfo, PartInfo, PartPage, UploadInfo
+from s3gw.model import (
+    CHUNK_BYTES,
+    SEAL_BYTES,
+    BucketInfo,
+    Checksum,
+    Encryption,
+    Extent,
+    Grant,
+    ObjectInfo,
+    PartInfo,
+    PartPage,
+    UploadInfo,
+)
 from s3gw.store.interface import (
     AbortUpload,
     ChunkRow,
@@ -325,6 +337,26 @@ class ObjectTests(Contract):
         self.actor.do(put)
         self.store.free([put.staged[0], self.store.begin_blob()])
         self.assertEqual(self.actor.body("k"), b"x" * 10)
+
+    def test_sealed(self) -> None:
+        """A sealed chunk is longer than others, and is read as it came; the same goes for a body of one row."""
+        chunks = [bytes([number]) * (CHUNK_BYTES + SEAL_BYTES) for number in range(3)]
+        blob = self.store.begin_blob()
+        self.store.stage(blob, 0, chunks[:2])
+        self.store.stage(blob, 2, chunks[2:])
+        inline = self.store.begin_blob()
+        encryption = Encryption("SSE-C", b"wrapped", verifier=b"v")
+        large = ObjectInfo(3 * CHUNK_BYTES, 1, "e", extents=(Extent(blob, 0, 3 * CHUNK_BYTES),), encryption=encryption)
+        small = ObjectInfo(CHUNK_BYTES, 1, "e", inline=inline, encryption=encryption)
+        self.actor.do(PutObject("b", "large", large, staged=(blob,)))
+        self.actor.do(PutObject("b", "small", small, chunks[0]))
+        rows = [ChunkRow(blob, 2), ChunkRow(blob, 0), InlineRow("b", "small", inline), ChunkRow(blob, 1)]
+        found = [bytes(row) for row in self.store.read(rows)]  # type: ignore[arg-type]
+        self.assertEqual(found, [chunks[2], chunks[0], chunks[0], chunks[1]])
+        for key in ("large", "small"):
+            info = self.actor.find(key)
+            assert info is not None
+            self.assertEqual(info.encryption, encryption)
 
     def test_stagedAndGivenUp(self) -> None:
         """A blob that was given up cannot become an object."""
