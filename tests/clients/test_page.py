@@ -16,8 +16,8 @@ CHECKS = sorted(Path(__file__).parent.glob("check_*.py"))
 NOT_A_CLIENT = {"Encryption", "Virtual-host style"}
 """Sections that are about something else."""
 
-PROTOCOLS = {"check_kvbm.py"}
-"""Checks of what a client of the page does, beside the check of that client."""
+PROTOCOLS = {"check_endpoints.py", "check_kvbm.py"}
+"""Checks of what clients of the page do, beside those of the clients; the page tells of them, too."""
 
 
 def section_of(check: Path) -> set[str]:
