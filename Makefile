@@ -3,6 +3,7 @@
 # make lint                                                  style and types
 # make torture [ROUNDS=100] [SEED=...]                       break disks, power and limits; 100 rounds take about an hour
 # make fuzz [EXAMPLES=5000]                                  send what is almost right; 5000 take about ten minutes
+# make big                                                   5 GiB up in parts and down, trees of 2000 files; half an hour
 # make bench [ARGS=...]                                      requests per second and CPU per request
 # make test-clients [CLIENTS="rclone awscrt"]                 real clients, as docs/clients.md configures them; installs them first
 # make clean                                                 forget everything that was built, but not ./data
@@ -26,7 +27,7 @@ ARENA := build/arena
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: run test test-clients lint torture fuzz bench clean
+.PHONY: run test test-clients lint torture fuzz big bench clean
 
 run: ARGS ?= --listen=127.0.0.1:9000 --db_path=data
 run: $(VENV)/stamp-package
@@ -53,6 +54,11 @@ fuzz: EXAMPLES ?= 5000
 fuzz: $(VENV)/stamp-test $(VENV)/stamp-package $(ARENA)
 	cd $(ARENA) && S3GW_FUZZ=$(EXAMPLES) PATH="$(CURDIR)/$(BIN):$$PATH" \
 		"$(CURDIR)/$(BIN)/python" -m twisted.trial $(TRIAL) tests.fuzz
+
+# What the suite has in a smaller size.
+big: $(VENV)/stamp-test $(VENV)/stamp-package $(ARENA)
+	cd $(ARENA) && S3GW_BIG=1 PATH="$(CURDIR)/$(BIN):$$PATH" "$(CURDIR)/$(BIN)/python" -m twisted.trial $(TRIAL) \
+		tests.live.test_memory tests.live.test_aws_cli tests.live.test_s3cmd
 
 bench: $(VENV)/stamp-test $(VENV)/stamp-package
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m bench $(ARGS)

@@ -25,9 +25,11 @@ from tests.live.server import LiveServer, environment, shared_server
 
 KIB = 1024
 MIB = 1024 * KIB
-CLIENT_S = 120.0
 BIG = bool(os.environ.get("S3GW_BIG"))
 """Whether to take the sizes that are to be shown at least once, and for which nobody wants to wait every time."""
+
+CLIENT_S = 1800.0 if BIG else 120.0
+"""How long one run of a client may take."""
 
 _numbers = itertools.count(1)
 
@@ -69,6 +71,7 @@ class LiveCase(BoundedTestCase):
 
     :cvar auth: of the shared server that it uses, as is ``tls``."""
 
+    seconds = CLIENT_S
     auth = "none"
     tls = False
     server: LiveServer
