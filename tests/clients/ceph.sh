@@ -44,7 +44,7 @@ conf=(-c "$dir/ceph.conf")
 
 stop() {
     for pid in "$dir"/run/*.pid; do
-        [ -s "$pid" ] && kill -KILL "$(cat "$pid")" 2>/dev/null
+        kill -KILL "$(cat "$pid")" 2>/dev/null || true
     done
     true
 }

@@ -6,7 +6,6 @@ import contextlib
 import io
 import json
 import random
-import shutil
 import socket
 import subprocess
 import sys
@@ -184,7 +183,6 @@ class CephRgw(Endpoints):
         script = str(Path(__file__).with_name("ceph.sh"))
         command = [script, str(place), str(port), self.ours.access_key, self.ours.secret_key]
         self.run_process(command, lambda: self.answers(port))
-        self.addCleanup(shutil.rmtree, place, ignore_errors=True)
         return f"http://127.0.0.1:{port}"
 
 
