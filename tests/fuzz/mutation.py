@@ -16,6 +16,9 @@ from hypothesis import strategies as st
 
 EXAMPLES = int(os.environ.get("S3GW_FUZZ", "0"))
 
+BY_THE_BYTE = 4096
+"""Longer than every head, document and form of the seeds; a body behind it is as good in one piece."""
+
 
 def fuzz(few: int) -> Callable[[Any], Any]:
     """Settings of a property: ``few`` examples in the suite."""
@@ -61,9 +64,11 @@ def mutated_text(seeds: Sequence[str], words: Sequence[str] = (), most: int = 4)
 
 @st.composite
 def pieces(draw: st.DrawFn, data: bytes) -> list[bytes]:
-    """The data as it may arrive: in one piece, byte by byte, or cut anywhere."""
+    """The data as it may arrive: in one piece, byte by byte as far as that is interesting, or cut
+    anywhere."""
     how = draw(st.sampled_from(("whole", "cuts", "cuts", "bytes")))
     if how == "bytes":
-        return [data[at : at + 1] for at in range(len(data))]
+        ones = [data[at : at + 1] for at in range(min(len(data), BY_THE_BYTE))]
+        return [*ones, data[BY_THE_BYTE:]] if len(data) > BY_THE_BYTE else ones
     cuts = sorted(draw(st.lists(st.integers(0, len(data)), max_size=6))) if how == "cuts" else []
     return [data[low:high] for low, high in zip([0, *cuts], [*cuts, len(data)], strict=True) if low < high]
