@@ -57,6 +57,7 @@ from s3gw.operations.encryption import (
     Fresh,
     describe_encryption,
     encrypted,
+    encrypts,
     for_writing,
     may_share,
     open_checksum,
@@ -198,8 +199,7 @@ def _changes(call: Call, *, in_place: bool) -> dict[str, Any]:
         even if it is the one that the object has."""
     keep_headers = _directive(call, "x-amz-metadata-directive")
     keep_tags = _directive(call, "x-amz-tagging-directive")
-    encryption = call.encryption.managed or call.encryption.customer is not None
-    if in_place and keep_headers and not encryption and "x-amz-storage-class" not in call.head.headers:
+    if in_place and keep_headers and not encrypts(call) and "x-amz-storage-class" not in call.head.headers:
         raise InvalidRequest(
             "This copy request is illegal because it is trying to copy an object to itself without changing the"
             " object's metadata, storage class, website redirect location or encryption attributes."

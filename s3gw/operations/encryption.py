@@ -75,12 +75,17 @@ def for_writing(call: Call, key: str, data_key: DataKey | None = None) -> Fresh 
     return Fresh(data_key, wrap(data_key, wrapping, call.bucket, key))
 
 
+def encrypts(call: Call) -> bool:
+    """Whether what the request writes is to be encrypted, because it or its bucket says so."""
+    asked, bucket = call.encryption, call.bucket_info
+    return asked.managed or asked.customer is not None or (bucket is not None and DOCUMENT in bucket.documents)
+
+
 def _wrapping_key(call: Call) -> Secret | None:
-    asked = call.encryption
-    if asked.customer is not None:
-        return Secret(asked.customer.key)
-    if not asked.managed and (call.bucket_info is None or DOCUMENT not in call.bucket_info.documents):
+    if not encrypts(call):
         return None
+    if call.encryption.customer is not None:
+        return Secret(call.encryption.customer.key)
     keys = call.gateway.master_keys
     if keys is None:
         raise NotImplemented(NEEDS_KEY_FILE, Header=METHOD)

@@ -724,6 +724,14 @@ class CopyTests(EncryptedTestCase):
             self.assertEqual(200, answer.status, answer.body)
             self.assert_opens("key", b"hello", read)
 
+    def test_in_place_by_default(self) -> None:
+        """So does the default of the bucket, which is how objects from before it are encrypted."""
+        self.put("/bucket/key", b"hello")
+        self.request("PUT", "/bucket", body=AES256_DEFAULT, query="encryption")
+        answer = self.request("PUT", "/bucket/key", {"x-amz-copy-source": "bucket/key"})
+        self.assertEqual((200, "AES256"), (answer.status, answer.headers.get(METHOD)))
+        self.assert_opens("key", b"hello")
+
     def test_default_of_the_target(self) -> None:
         """The bucket that is copied to decides where the request does not."""
         self.put("/bucket/key", b"hello")

@@ -6,14 +6,20 @@ import hashlib
 from base64 import b64encode
 from collections.abc import Mapping
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from s3gw.errors import S3Error
-from s3gw.s3.encryption import NOTHING, Asked, answer_headers, parse_asked
+from s3gw.s3.encryption import HEADERS, NOTHING, Asked, answer_headers, parse_asked, parse_configuration
 
 KEY = bytes(range(32))
 METHOD = "x-amz-server-side-encryption"
 COPY_SOURCE = "x-amz-copy-source-server-side-encryption"
+VALUES = st.sampled_from(
+    ["AES256", "aws:kms", b64encode(KEY).decode(), b64encode(hashlib.md5(KEY).digest()).decode()]
+) | st.text(st.characters(max_codepoint=255), max_size=50)
+"""Of headers, mostly such as fit together."""
 
 
 def triple(
@@ -115,6 +121,22 @@ class AskedTests(SynchronousTestCase):
             error = self.refused(headers)
             self.assertEqual(code, error.code, headers)
             self.assertIn(message, error.message)
+
+    @given(st.dictionaries(st.sampled_from(sorted(HEADERS)), VALUES), st.sampled_from(["CopyObject", "GetObject"]))
+    def test_anything(self, headers: dict[str, str], operation: str) -> None:
+        """Whatever comes is understood or refused as S3 refuses it."""
+        try:
+            asked = self.asked(headers, operation)
+        except S3Error:
+            return
+        self.assertEqual(METHOD in headers, asked.managed)
+        self.assertEqual(f"{METHOD}-customer-key" in headers, asked.customer is not None)
+
+    @given(st.binary(max_size=80) | st.text(max_size=80).map(str.encode))
+    def test_any_configuration(self, body: bytes) -> None:
+        """Nor does any document do more than that."""
+        for document in (body, b"<ServerSideEncryptionConfiguration>%b</ServerSideEncryptionConfiguration>" % body):
+            self.assertRaises(S3Error, parse_configuration, document)
 
     def test_answers(self) -> None:
         """An answer names the method, or confirms the key by its MD5."""
