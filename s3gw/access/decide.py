@@ -4,8 +4,8 @@ In this order: what a policy denies is denied; what it allows is allowed; else o
 grants it; else nobody. Three things narrow that:
 
 * An owner cannot lock itself out: it may read, replace and delete its bucket's policy whatever that says.
-* A policy is the word of the bucket's owner. It can deny anything, and allow what is done to the bucket and to keys; of
-  an object that belongs to somebody else, it can allow nothing.
+* A policy is the word of the bucket's owner. It can deny anything, and allow what that owner may do: not what lists
+  grant of an object that belongs to somebody else.
 * What a bucket keeps from the public (`PublicAccessBlock`) and whom it makes the owner of all objects
   (``BucketOwnerEnforced``, which does away with lists) comes before lists and policies.
 
@@ -133,7 +133,8 @@ def _heeds(rules: Rules, permission: Permission, subject: Subject | None, *, own
     """Whether what the policy allows counts."""
     if rules.block.restrict and rules.policy is not None and rules.policy.public and not owns:
         return False
-    return permission.of is not Of.OBJECT or subject is None or _owner_of(subject, rules) == rules.owner
+    of_writer = permission.of is Of.OBJECT and permission.grant
+    return not of_writer or subject is None or _owner_of(subject, rules) == rules.owner
 
 
 def _has(permission: Permission, rules: Rules, facts: Facts, subject: Subject | None, *, owns: bool) -> bool:

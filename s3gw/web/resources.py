@@ -61,6 +61,7 @@ class Authenticator:
     :param keys: the known access keys; None lets everyone in.
     :param now: seconds since the epoch.
     :param external: the gateway as clients know it, if that may be another than what a proxy lets us see.
+    :ivar nobody: who a request speaks for that nobody signed.
     """
 
     def __init__(

@@ -126,6 +126,14 @@ class TableTests(SynchronousTestCase):
             found = decided(OBJECT, rules, caller, Subject(writer, grants))
             self.assertIs(found, expected, (effect, grants, block, ownership, writer, caller.name))
 
+    def test_tags_and_locks(self) -> None:
+        """What no list can grant is the object owner's and the bucket owner's, whose policy can allow it to others."""
+        permission = Permission(Of.OBJECT, ("s3:GetObjectTagging",), "", ("s3:GetObjectVersionTagging",))
+        for effect, grants, caller in product(EFFECTS, LISTS, CALLERS):
+            rules = Rules("owner", POLICIES[effect])
+            expected = effect != "Deny" and (effect == "Allow" or caller in (OWNER, WRITER))
+            self.assertIs(decided(permission, rules, caller, Subject("writer", grants)), expected, (effect, grants))
+
     def test_uploads(self) -> None:
         """The bucket's owner and who began it, unless a policy says otherwise; no list matters."""
         for effect, caller in product(EFFECTS, CALLERS):

@@ -455,10 +455,13 @@ class PolicyTests(AccessCase):
         self.assertEqual([200, 200, 200], self.statuses("GET", "/bucket/other"))
 
     def test_objects_of_others(self) -> None:
-        """A policy allows nothing of an object that is not the bucket owner's, but can deny it to its owner."""
+        """A policy allows nobody to read an object that is not the bucket owner's, but can deny it to its owner. Its
+        tags are the bucket owner's too."""
         self.set_policy({})
         self.assertEqual(200, self.request("PUT", "/bucket/bobs", body=b"x", sign=BOB).status)
         self.assertEqual([403, 200, 403], self.statuses("GET", "/bucket/bobs"))
+        self.assertEqual([403, 200, 403], self.statuses("GET", "/bucket/bobs", "acl"))
+        self.assertEqual([200, 200, 200], self.statuses("GET", "/bucket/bobs", "tagging"))
         self.set_policy({"Effect": "Deny", "Action": "s3:GetObject"})
         self.assertEqual([403, 403, 403], self.statuses("GET", "/bucket/bobs"))
 

@@ -70,7 +70,7 @@ class AnonymousTests(FormTestCase):
     """Forms without a policy, in a bucket where everybody may write."""
 
     def test_tags(self) -> None:
-        """The object is of nobody who is known; its tags, which no list could grant, are of the bucket's owner too."""
+        """The object is the bucket owner's, and has the tags that it came with."""
         self.client().create_bucket(Bucket="open", ACL="public-read-write", ObjectOwnership="ObjectWriter")
         tags = "<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag></TagSet></Tagging>"
         answer = self.post({"key": "k", "acl": "public-read", "tagging": tags}, path="/open")
@@ -78,6 +78,42 @@ class AnonymousTests(FormTestCase):
         found = self.client().get_object_tagging(Bucket="open", Key="k")["TagSet"]
         self.assertEqual([{"Key": "a", "Value": "1"}], found)
         self.assert_error("AccessDenied", 403, self.request("GET", "/open/k", query="tagging", sign=BOB))
+        self.assertEqual(b"hello", self.request("GET", "/open/k", sign=None).body)
+
+    def test_not_open(self) -> None:
+        """Where only the owner may write, a form without a policy is refused, and nothing is kept."""
+        for acl in ("private", "public-read"):
+            self.assertEqual(200, self.request("PUT", "/bucket", {"x-amz-acl": acl}, query="acl").status)
+            self.assert_error("AccessDenied", 403, self.post({"key": "k"}))
+        self.assert_error("NoSuchKey", 404, self.request("GET", "/bucket/k"))
+
+    def test_signed_without_policy(self) -> None:
+        """Who signs has to say what."""
+        self.assertEqual(200, self.request("PUT", "/bucket", {"x-amz-acl": "public-read-write"}, query="acl").status)
+        fields = signed_v2(ANY_KEY)
+        del fields["policy"]
+        self.assertGreaterEqual(self.post({"key": "k", **fields}).status, 400)
+
+    def test_bucket_policy(self) -> None:
+        """A bucket's policy decides about forms by their key, their fields and their signer."""
+        statement = {
+            "Effect": "Allow",
+            "Principal": {"AWS": BOB.owner.id},
+            "Action": ["s3:PutObject", "s3:PutObjectAcl"],
+            "Resource": "arn:aws:s3:::bucket/up/*",
+            "Condition": {"StringEquals": {"s3:authType": "POST", "s3:x-amz-acl": "public-read"}},
+        }
+        body = json.dumps({"Version": "2012-10-17", "Statement": statement}).encode()
+        self.assertEqual(204, self.request("PUT", "/bucket", body=body, query="policy").status)
+        bobs = signed_v2(ANY_KEY, ["starts-with", "$acl", ""], key=BOB)
+        self.assertEqual(204, self.post({"key": "up/a", "acl": "public-read", **bobs}).status)
+        self.assertEqual(b"hello", self.request("GET", "/bucket/up/a", sign=None).body)
+        for fields in (
+            {"key": "a", "acl": "public-read", **bobs},
+            {"key": "up/b", "acl": "private", **bobs},
+            {"key": "up/b", "acl": "public-read"},
+        ):
+            self.assert_error("AccessDenied", 403, self.post(fields))
 
 
 class SignedTests(FormTestCase):
