@@ -19,7 +19,7 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/lifecycle-expire-g
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import NamedTuple
 
@@ -82,6 +82,11 @@ class _Place:
             self._newer += not entry.latest and not entry.info.marker
 
 
+def configurations(buckets: Iterable[BucketInfo]) -> dict[str, bytes]:
+    """The rules of buckets that have some, as they are stored, by name."""
+    return {bucket.name: bucket.documents[DOCUMENT] for bucket in buckets if DOCUMENT in bucket.documents}
+
+
 class LifecycleSweep:
     """One sweep.
 
@@ -113,12 +118,11 @@ class LifecycleSweep:
 
     async def run(self) -> None:
         """Sweep all buckets. :raises S3Error: when the store cannot do it now; what is gone by then stays gone."""
-        for bucket in await self._storage.buckets():
-            stored = bucket.documents.get(DOCUMENT)
-            if stored is None:
-                continue
-            self.seen[bucket.name] = stored
-            if self._known is not None and self._known.get(bucket.name) != stored:
+        buckets = await self._storage.buckets()
+        self.seen = configurations(buckets)
+        for bucket in buckets:
+            stored = self.seen.get(bucket.name)
+            if stored is None or (self._known is not None and self._known.get(bucket.name) != stored):
                 continue
             rules = [rule for rule in rules_of(stored) if rule.enabled]
             await self._sweep_versions(bucket, [rule for rule in rules if rule.is_of_versions])

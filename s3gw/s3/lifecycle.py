@@ -255,7 +255,7 @@ def _expiration(node: Node) -> tuple[int | None, int | None, bool]:
     if marker is not None:
         if marker.strip().lower() not in ("true", "false"):
             raise MalformedXML()
-        # One that says no is no action, and S3 takes it for one.
+        # One that says no is no action.
         return None, None, marker.strip().lower() == "true"
     if days is not None:
         return _days(days, "'Days' for Expiration action must be a positive integer"), None, False

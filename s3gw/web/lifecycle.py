@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 
 from s3gw.operations.call import Storage
-from s3gw.operations.lifecycle_sweep import KINDS, LifecycleSweep
+from s3gw.operations.lifecycle_sweep import KINDS, LifecycleSweep, configurations
 from s3gw.s3.lifecycle import Calendar
 
 MOST_SECONDS = 3600.0
 """The longest time between two sweeps."""
+
+FIRST_SECONDS = 60.0
+"""The longest time from the start to the first: a start has better things to do, but not every gateway lives long."""
 
 PER_DAY = 4
 """Sweeps in a day that is shorter than that."""
@@ -51,16 +54,30 @@ class LifecycleSweeps:
         self._interval = min(MOST_SECONDS, day_seconds / PER_DAY)
         self._loop = LoopingCall(lambda: Deferred.fromCoroutine(self._sweep()))
         self._loop.clock = clock
+        self._first: IDelayedCall | None = None
         self._over: Deferred[LoopingCall] | None = None
-        # Rules are followed from the second sweep on that sees them: who set them has time to think again.
+        # Rules are followed from the second sweep on that sees them, or the first if they were there at the start: who
+        # set them has time to think again.
         self._known: Mapping[str, bytes] | None = None
 
     def start(self) -> None:
-        """Sweep for the first time after one interval: a start has better things to do."""
-        self._over = self._loop.start(self._interval, now=False)
+        """Sweep from time to time, soon for the first time."""
+        self._first = self._clock.callLater(min(FIRST_SECONDS, self._interval), self._begin)
+        Deferred.fromCoroutine(self._look()).addErrback(
+            lambda failure: self.log.error("cannot read lifecycle rules: {why}", why=failure.getErrorMessage())
+        )
+
+    async def _look(self) -> None:
+        """See which rules there are at the start."""
+        self._known = configurations(await self._storage.buckets())
+
+    def _begin(self) -> None:
+        self._over = self._loop.start(self._interval)
 
     async def stop(self) -> None:
         """Return when no sweep is under way and none will be."""
+        if self._first is not None and self._first.active():
+            self._first.cancel()
         if self._over is not None:
             if self._loop.running:
                 self._loop.stop()
