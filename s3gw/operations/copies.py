@@ -172,6 +172,8 @@ async def _rewritten(call: Call, reader: Reader, key: DataKey | None, fresh: Fre
     # The ETag of an SSE-C object in one piece is not the MD5 that the copy is to have.
     digests = Digests({algorithm if known is None else "", "" if source.parts or key is None else "MD5"} - {""})
     data_key = None if fresh is None else fresh.key
+    # What can fail comes before the bytes: nothing would give them up.
+    parts = await call.storage.in_thread(partial(_resealed, source.parts, key, data_key)) if source.parts else ()
     received = await pour(call, reader.source(0, source.size, opener(key)), source.size, digests, data_key)
     checksum = Checksum(algorithm, digests.base64(algorithm)) if known is None and algorithm else known
     info = replace(
@@ -180,7 +182,7 @@ async def _rewritten(call: Call, reader: Reader, key: DataKey | None, fresh: Fre
         inline=call.storage.begin_blob() if received.inline else b"",
         extents=received.extents,
         checksum=seal_checksum(data_key, checksum),
-        parts=await call.storage.in_thread(partial(_resealed, source.parts, key, data_key)) if source.parts else (),
+        parts=parts,
         encryption=None,
     )
     if fresh is None:
