@@ -515,6 +515,20 @@ class TamperTests(EncryptedTestCase):
         self.gateway.storage._known.clear()
         self.assert_error("InternalError", 500, self.request("GET", "/bucket/small"))
 
+    def test_copies_of_it(self) -> None:
+        """A copy of what does not open fails, is not there, and leaves nothing behind."""
+        row = self.rows("large")[1]
+        self.overwrite(row, self.content(row)[::-1])
+        for headers in ({}, KEY_A):
+            answer = self.request("PUT", "/bucket/copy", {"x-amz-copy-source": "bucket/large", **headers})
+            self.assert_error("InternalError", 500, answer)
+        upload = self.request("POST", "/bucket/copy", MANAGED, query="uploads").text("UploadId") or ""
+        part = {"partNumber": "1", "uploadId": upload}
+        answer = self.request("PUT", "/bucket/copy", {"x-amz-copy-source": "bucket/large"}, query=part)
+        self.assert_error("InternalError", 500, answer)
+        self.assertEqual(404, self.request("HEAD", "/bucket/copy").status)
+        self.assertEqual(set(), self.store._loose)
+
     def test_counted(self) -> None:
         """It is told as damage, like a CRC that is wrong."""
         (row,) = self.rows("small")
