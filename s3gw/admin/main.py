@@ -135,6 +135,23 @@ def _add_remote(command: Callable[..., argparse.ArgumentParser]) -> None:
     it.add_argument("--only", action="append", metavar="CHECK", help="ask this check alone; repeatable")
     it.add_argument("--virtual-host-suffix", metavar="HOST", help="where buckets are subdomains; the host of the URL")
 
+    it = command("cache", _later("s3gw.admin.caches", "run_cache"), "Show or set how a bucket of a gateway forgets.")
+    add_endpoint(it, "url", "the gateway, such as http://127.0.0.1:9000")
+    it.add_argument("bucket", help="the bucket")
+    what = it.add_mutually_exclusive_group()
+    what.add_argument(
+        "--on", action="store_true", help="make it a cache bucket without rules: objects bring their time"
+    )
+    what.add_argument("--off", action="store_true", help="make it no cache bucket; what is in it stays")
+    it.add_argument(
+        "--set",
+        action="append",
+        type=_rule,
+        metavar="NAME=N",
+        help="a rule, instead of those there are: SecondsSinceWrite, SecondsSinceRead, MaxBytes, MaxObjects; repeats",
+    )
+    it.add_argument("--dry-run", action="store_true", help="change nothing, and say what would have to go")
+
     run = _later("s3gw.admin.migrate.run", "run_migrate")
     it = command("migrate", run, "Copy buckets to another S3 endpoint: what is missing there, or differs.")
     add_endpoint(it, "source", "where from", "source-")
@@ -147,6 +164,12 @@ def _add_remote(command: Callable[..., argparse.ArgumentParser]) -> None:
     it.add_argument("--dry-run", action="store_true", help="change nothing, and say what would be copied")
     it.add_argument("--parallel", type=_count, default=8, metavar="N", help="objects, and parts, at a time; default: 8")
     it.add_argument("--part-mb", type=_part, default=16, metavar="MIB", help="of memory for each of those; default: 16")
+
+
+def _rule(text: str) -> tuple[str, int]:
+    """A rule of a cache bucket. :raises ArgumentTypeError:"""
+    rule: tuple[str, int] = from_extra("s3gw.admin.caches", "parse_rule")(text)
+    return rule
 
 
 def _later(module: str, name: str) -> Callable[[argparse.Namespace, Report], int]:
