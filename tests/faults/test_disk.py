@@ -40,6 +40,7 @@ FAULTS = (
     ("full at the manifest", WRITES, OTHERS, errno.ENOSPC),
     ("sync of everything", SYNCS, LOGS | TABLES | OTHERS, errno.EIO),
     ("everything full", WRITES, LOGS | TABLES | OTHERS, errno.ENOSPC),
+    ("read-only file system", WRITES, EVERYWHERE, errno.EROFS),
 )
 """What fails: the call, which files, and with which error."""
 
