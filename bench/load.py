@@ -110,6 +110,7 @@ class _Connection:
     """One keep-alive connection: sends a request, takes its response, sends the next."""
 
     _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+    _CLOSE = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
     _CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE)
 
     def __init__(self, plan: Plan, tls: ssl.SSLContext | None, poll: select.epoll, outcome: Outcome) -> None:
@@ -133,6 +134,7 @@ class _Connection:
         self._poll.register(connection, select.EPOLLIN)
         self._watched = select.EPOLLIN
         self._served = 0
+        self.over = False  # the server has said that it closes the connection
 
     def reopen(self) -> None:
         """Drop the connection and its request and make a new one."""
@@ -226,6 +228,7 @@ class _Connection:
         if int(status) != request.status:
             said = bytes(self._buffer[end : min(self._filled, end + 300)])
             raise _Wrong(f"{status.decode()} instead of {request.status}: {said!r}")
+        self.over = self._CLOSE.search(self._buffer, 0, end) is not None
         found = self._LENGTH.search(self._buffer, 0, end)
         length = int(found[1]) if found else 0
         if request.expected is not None and length != request.expected.size:
@@ -287,10 +290,16 @@ class _Run:
             for number, event in events:
                 connection = live[number]
                 try:
-                    if connection.ready(event) and not self._continue(connection):
-                        del live[number]
+                    if connection.ready(event):
+                        if connection.over:
+                            outcome.reconnects += 1
+                            del live[number]
+                            connection.reopen()
+                            live[connection.socket.fileno()] = connection
+                        if not self._continue(connection):
+                            del live[connection.socket.fileno()]
                 except (_Wrong, OSError, ValueError) as why:
-                    del live[number]
+                    live.pop(number, None)
                     if self._recover(connection, why):
                         live[connection.socket.fileno()] = connection
         outcome.elapsed = time.perf_counter() - begun
