@@ -27,7 +27,7 @@ from bench.servers import CannotStart, Target, cpu_seconds
 from bench.workloads import KIB, Objects, Wire, workloads
 from s3gw.store.interface import ListQuery
 from s3gw.store.rocks import RocksStore
-from tests.test_stress_tool import FakeS3
+from tests.bench.fake import FakeS3
 from tools.stress_test import Signer
 
 
@@ -112,6 +112,12 @@ class LoadTests(SynchronousTestCase):
         self.s3.spoil = lambda number, body: (0, b"") if number == 7 else None
         outcome = load.run(self.plan(connections=1))
         self.assertEqual((outcome.errors, outcome.reconnects, len(outcome.latencies)), (0, 1, 256))
+
+    def test_closed_every_time(self) -> None:
+        """A server may say that each answer is the last one of its connection: then the next one is opened."""
+        self.s3.closes = True
+        outcome = load.run(self.plan(connections=3))
+        self.assertEqual((outcome.errors, outcome.reconnects, len(outcome.latencies)), (0, 256, 256))
 
     def test_benchmark(self) -> None:
         """The whole program against an endpoint that runs: a table, figures in a file, and exit status 0."""
