@@ -175,6 +175,16 @@ class CopyTests(MigrateCase):
         self.assertEqual(self.stored(self.here, "copy"), {"key": b"body"})
         self.assertIn("FROM=TO", self.refuse("migrate", self.source.url, self.source.url))
 
+    def test_versions(self) -> None:
+        """Of a bucket with versions the current ones are copied, and it is said that there are others."""
+        self.fill(bodies={"key": b"old"})
+        enabled = {"Status": "Enabled"}
+        self.here.put_bucket_versioning(Bucket="bucket", VersioningConfiguration=enabled)
+        self.here.put_object(Bucket="bucket", Key="key", Body=b"new")
+        self.assertTrue(self.migrate()["versioned"])
+        self.assertEqual(self.stored(self.there), {"key": b"new"})
+        self.assertIn("which are not copied", self.admin("migrate", self.source.url, self.target.url)[1])
+
     def test_lines(self) -> None:
         """For people, a line for each bucket."""
         self.fill(bodies={"key": b"body"})
