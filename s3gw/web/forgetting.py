@@ -73,6 +73,7 @@ class Buckets(Protocol):
 class _Keeper:
     """One cache bucket, as far as it is being made to forget.
 
+    :ivar first: no place in the queue is before this: rows that were deleted lie there, and take time to pass.
     :ivar due: before this nothing expires, ms since the epoch.
     :ivar overfull: what is left is to stay, and too much; it is not gone through again before ``not_before``.
     """
@@ -81,6 +82,7 @@ class _Keeper:
         self.policy = Eviction(cache.reads, cache.state.boundary, cache.state.hand)
         self.base = cache.state.base
         self.rules = cache.rules
+        self.first = 0
         self.position = 0
         self.due = 0.0
         self.seen_due = float("inf")
@@ -220,7 +222,7 @@ class Forgetting:
                 return
             if keeper.position == 0:
                 keeper.seen_due = float("inf")
-            found = await self._storage.queue(bucket, keeper.position, EVERYTHING, STRETCH)
+            found = await self._queue(bucket, keeper, keeper.position, EVERYTHING, STRETCH)
             now = self._now()
             gone = []
             for place, queued in found:
@@ -238,6 +240,16 @@ class Forgetting:
                 return
             keeper.position = found[-1][0] + 1
 
+    async def _queue(
+        self, bucket: str, keeper: _Keeper, start: int, end: int, limit: int
+    ) -> list[tuple[int, QueueRecord]]:
+        """As `IObjectStore.queue`, without passing again what was deleted at its beginning."""
+        from_first = start <= keeper.first
+        found = await self._storage.queue(bucket, max(start, keeper.first), end, limit)
+        if from_first and found:
+            keeper.first = found[0][0]
+        return found
+
     async def _evict(self, bucket: str, keeper: _Keeper) -> None:
         try:
             while (cache := self._storage.caches.get(bucket)) is not None and not self._stopping:
@@ -253,7 +265,7 @@ class Forgetting:
 
     async def _evict_some(self, bucket: str, cache: ICacheBucket, keeper: _Keeper, look: Look) -> bool:
         """Evict from one stretch of the queue; whether the store did what it was asked to."""
-        found = await self._storage.queue(bucket, look.start, look.end, look.limit)
+        found = await self._queue(bucket, keeper, look.start, look.end, look.limit)
         policy = keeper.policy
         before = policy.boundary
         chosen = policy.judge(look, entries(found), lambda entry: self._storage.busy(bucket, entry.place))
@@ -294,16 +306,16 @@ class Forgetting:
 
     async def _save(self, limit: int) -> None:
         for bucket, cache in list(self._storage.caches.items()):
-            first = await self._storage.queue(bucket, 0, EVERYTHING, 1)
+            keeper = self._keeper(bucket, cache)
+            first = await self._queue(bucket, keeper, 0, EVERYTHING, 1)
             dropped = cache.reads.forget_before(first[0][0] if first else cache.state.next)
-            keeper = self._keepers.get(bucket)
             mutations: list[Mutation] = []
             while pages := cache.reads.take_changed(min(limit, STRETCH)):
                 mutations.append(SaveReads(bucket, tuple(pages)))
                 limit -= len(pages)
             if dropped:
                 mutations.append(SaveReads(bucket, (), tuple(dropped)))
-            if keeper is not None and keeper.policy.hand != cache.state.hand:
+            if keeper.policy.hand != cache.state.hand:
                 mutations.append(MoveBoundary(bucket, cache.state.boundary, (), keeper.policy.hand))
             await self._commit(mutations)
 
