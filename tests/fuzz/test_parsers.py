@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from s3gw.errors import S3Error
 from s3gw.model import BucketInfo, Extent, ObjectInfo, PartInfo, UploadInfo
-from s3gw.s3 import conditions, cors, documents_in, form, listing, policy, ranges, sigv4, tags, target
+from s3gw.s3 import conditions, cors, documents_in, form, lifecycle, listing, locks, policy, ranges, sigv4, tags, target
 from s3gw.s3.checksums import declared, upload_checksum
 from s3gw.s3.dates import parse_date, parse_http_date
 from s3gw.s3.head import Query, RequestHead
@@ -361,6 +361,17 @@ class BodyTests(SynchronousTestCase):
         b"<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>",
         b"<CORSConfiguration><CORSRule><AllowedMethod>GET</AllowedMethod><AllowedOrigin>*</AllowedOrigin>"
         b"<MaxAgeSeconds>3</MaxAgeSeconds></CORSRule></CORSConfiguration>",
+        b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>",
+        b"<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention>"
+        b"<Mode>GOVERNANCE</Mode><Days>1</Days></DefaultRetention></Rule></ObjectLockConfiguration>",
+        b"<Retention><Mode>COMPLIANCE</Mode><RetainUntilDate>2030-01-01T00:00:00.1Z</RetainUntilDate></Retention>",
+        b"<LegalHold><Status>ON</Status></LegalHold>",
+        b"<LifecycleConfiguration><Rule><ID>x</ID><Status>Enabled</Status><Filter><And><Prefix>k</Prefix><Tag>"
+        b"<Key>a</Key><Value>b</Value></Tag><ObjectSizeLessThan>9</ObjectSizeLessThan></And></Filter><Expiration>"
+        b"<Days>1</Days></Expiration><NoncurrentVersionExpiration><NoncurrentDays>1</NoncurrentDays>"
+        b"<NewerNoncurrentVersions>2</NewerNoncurrentVersions></NoncurrentVersionExpiration></Rule><Rule><Prefix/>"
+        b"<Status>Disabled</Status><Expiration><Date>2030-01-01T00:00:00Z</Date></Expiration></Rule>"
+        b"</LifecycleConfiguration>",
     )
 
     @fuzz(300)
@@ -392,8 +403,18 @@ class BodyTests(SynchronousTestCase):
             documents_in.parse_create_bucket,
             tags.parse_tagging,
             cors.parse_cors,
+            documents_in.parse_versioning,
+            locks.parse_hold,
+            lambda body: locks.parse_retention(body, 1_790_000_000_000),
         ):
             outcome(lambda parse=parse: parse(document))  # type: ignore[operator, misc]
+        stored = outcome(lambda: locks.parse_configuration(document))
+        if isinstance(stored, bytes):
+            locks.default_retention(stored)
+        stored = outcome(lambda: lifecycle.parse_lifecycle(document, lambda: "made"))
+        if isinstance(stored, bytes):
+            info = ObjectInfo(5, 1_790_000_000_000, "e" * 32, tags=(("a", "b"),))
+            lifecycle.expiration(lifecycle.rules_of(stored), "key", info)
 
 
 class RecordTests(SynchronousTestCase):
