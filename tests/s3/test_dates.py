@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from s3gw.s3.dates import http_date, iso8601, parse_date, parse_http_date
+from s3gw.s3.dates import http_date, iso8601, iso8601_ms, parse_date, parse_http_date, parse_moment
 
 MOMENT = 784111777
 """1994-11-06T08:49:37Z, the example of RFC 9110."""
@@ -22,6 +22,24 @@ class DateTests(SynchronousTestCase):
         for ms in (MOMENT * 1000, MOMENT * 1000 + 999):
             self.assertEqual("Sun, 06 Nov 1994 08:49:37 GMT", http_date(ms))
             self.assertEqual("1994-11-06T08:49:37.000Z", iso8601(ms))
+
+    @quick
+    @given(st.integers(0, 4_102_444_800_000))
+    def test_milliseconds(self, ms: int) -> None:
+        """Where milliseconds count, none is lost."""
+        self.assertEqual(ms, parse_moment(iso8601_ms(ms)))
+
+    def test_nanoseconds(self) -> None:
+        """What is less than a millisecond counts as one, so that nothing ends too early; other dates are none."""
+        for value, ms in (
+            ("1994-11-06T08:49:37Z", 0),
+            ("1994-11-06T08:49:37.000000001Z", 1),
+            ("1994-11-06T08:49:37.5+00:00", 500),
+            ("1994-11-06T08:49:37.999999999Z", 1000),
+        ):
+            self.assertEqual(MOMENT * 1000 + ms, parse_moment(value), value)
+        for value in ("1994-11-06", "1994-11-06T08:49:37", "1994-13-06T08:49:37Z", "Sun, 06 Nov 1994 08:49:37 GMT"):
+            self.assertIsNone(parse_moment(value), value)
 
     def test_in(self) -> None:
         """The three formats of RFC 9110, and ISO 8601 in documents, are the same moment."""

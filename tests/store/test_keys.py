@@ -10,6 +10,8 @@ from s3gw.store import keys
 
 NAMES = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), max_size=5)
 
+ORDERS = st.integers(0, 2**64 - 1)
+
 
 class KeyTests(TestCase):
     @given(NAMES, NAMES, NAMES, NAMES)
@@ -23,6 +25,24 @@ class KeyTests(TestCase):
         """Rows of uploads are in the order of key, then id."""
         one, other = keys.upload_row("b", key, upload), keys.upload_row("b", other_key, other_upload)
         self.assertEqual(one < other, (key, upload) < (other_key, other_upload))
+
+    @given(NAMES, ORDERS, NAMES, ORDERS)
+    def test_versionOrder(self, key: str, order: int, other_key: str, other_order: int) -> None:
+        """Rows of versions are in the order of key, then of age, the newest first, and tell both."""
+        one, other = keys.version_row("b", key, order), keys.version_row("b", other_key, other_order)
+        self.assertEqual(one < other, (key, -order) < (other_key, -other_order))
+        self.assertEqual((keys.split_version(one), keys.order_of(one)), ((b"b", key.encode()), order))
+        self.assertEqual(keys.split_version(keys.null_row("b", key)), (b"b", key.encode()))
+
+    @given(NAMES, ORDERS, NAMES)
+    def test_inlineBody(self, key: str, order: int, other_key: str) -> None:
+        """The inline body of a version leads back to every row that the version may be in, and to no other's."""
+        rows = [keys.object_row("b", key), keys.null_row("b", key)]
+        rows += [keys.version_row("b", key, order)] if order else []
+        body = keys.inline_row("b", key, order)
+        self.assertEqual(keys.inline_owners(body), rows)
+        self.assertEqual({keys.inline_row_of(row, order) for row in rows}, {body})
+        self.assertEqual(body == keys.inline_row("b", other_key, order), key == other_key)
 
     @given(NAMES, NAMES, NAMES)
     def test_prefix(self, bucket: str, other_bucket: str, key: str) -> None:
@@ -52,6 +72,9 @@ class KeyTests(TestCase):
             (keys.bucket_row("b"), "B b"),
             (keys.object_row("b", "k/ü"), "M b/k/ü"),
             (keys.part_row("u1", 10), "P u1/10"),
+            (keys.version_row("b", "k", 255), "V b/k?00000000000000ff"),
+            (keys.null_row("b", "k"), "N b/k"),
+            (keys.inline_row("b", "k", 255), "D b/k?00000000000000ff"),
             (keys.references_row(blob), f"R {blob.hex()}"),
             (keys.chunk_row(blob, 7), f"C {blob.hex()}/7"),
         ):
