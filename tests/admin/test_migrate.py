@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from s3gw.admin.migrate.pairs import Listed, pairs
-from s3gw.testing import Delay, Fail, LoseAnswer, Reset, S3Server
+from s3gw.testing import Corrupt, Delay, Fail, LoseAnswer, Reset, S3Server
 from tests.admin.case import AdminCase, some_bytes
 
 MODELS = botocore.session.Session()  # keeps the parsed service model, which is the dear part of a client
@@ -295,6 +295,21 @@ class TroubleTests(MigrateCase):
             found = self.migrate(status=FAILED)
         self.assertIn("other bytes each time", found["failures"][0]["reason"])
         self.assertEqual(self.stored(self.there), {})
+
+    def test_wrong_bits(self) -> None:
+        """A bit that changes on the way is noticed, in a small object, a part of a large one, and on the way back."""
+        large, parts = some_bytes(12 * MIB), (some_bytes(5 * MIB, 1), b"end")
+        self.fill(bodies={"large": large, "small": b"body"})
+        self.in_parts("parts", *parts)
+        for key, skip in (("small", 0), ("large", 1), ("parts", 0)):
+            self.source.inject(Corrupt(2), operation="GetObject", key=key, skip=skip)
+        self.target.inject(Corrupt(3), operation="GetObject", key="large")
+        found = self.migrate("--part-mb", 5, "--verify")
+        self.assertEqual(self.counts(found, "copied", "failed"), (3, 0))
+        self.assertEqual(self.stored(self.there), {"large": large, "small": b"body", "parts": b"".join(parts)})
+        uploads = [record.key for record in self.target.requests if record.operation == "AbortMultipartUpload"]
+        self.assertEqual(sorted(uploads), ["large", "parts"])
+        self.assertNotIn("Uploads", self.there.list_multipart_uploads(Bucket="bucket"))
 
     def test_gone(self) -> None:
         """An object that was deleted after it was listed is no failure."""

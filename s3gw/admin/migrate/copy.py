@@ -1,11 +1,12 @@
 """One object from one endpoint to the other: read, proved, written, proved.
 
-| what is proved                   | by                                                                            |
-|----------------------------------|-------------------------------------------------------------------------------|
-| the bytes are those of the source | its checksum if it has one, its ETag if that is an MD5, else reading them twice |
-| all parts are of one object      | If-Match with its ETag                                                          |
-| the bytes arrived                | Content-MD5 with every request, and the ETag of the answer                      |
-| they are there                   | with ``--verify``: reading them back                                            |
+| what is proved                    | by                                                                            |
+|-----------------------------------|-------------------------------------------------------------------------------|
+| the bytes are those of the source | its ETag, if that is an MD5 or made of those of parts; a checksum of the      |
+|                                   | whole object, if it has one; else by reading them twice                       |
+| all parts are of one object       | If-Match with its ETag                                                        |
+| the bytes arrived                 | Content-MD5 with every request, and the ETag of the answer                    |
+| they are there                    | with ``--verify``: reading them back                                          |
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from threading import Event
+from contextlib import suppress
+from math import inf
+from threading import Condition, Event
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from s3gw.admin.migrate.ledger import Ledger
 from s3gw.admin.migrate.pairs import Listed
@@ -46,6 +49,37 @@ class Changed(Exception):
 
 class Stopped(Exception):
     """The command was interrupted."""
+
+
+class InOrder:
+    """An MD5 over parts that are read at the same time: each waits until those before it are in.
+
+    Parts are begun in order, so the one that is waited for is never behind those that wait."""
+
+    def __init__(self) -> None:
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._next: float = 1
+        self._turn = Condition()
+
+    def update(self, number: int, body: bytes) -> None:
+        """Add a part, when it is its turn. :raises Stopped: one before it will not come."""
+        with self._turn:
+            self._turn.wait_for(lambda: self._next >= number)
+            if self._next > number:
+                raise Stopped()
+            self._md5.update(body)
+            self._next += 1
+            self._turn.notify_all()
+
+    def give_up(self) -> None:
+        """A part will not come."""
+        with self._turn:
+            self._next = inf
+            self._turn.notify_all()
+
+    def hexdigest(self) -> str:
+        """The MD5 of all."""
+        return self._md5.hexdigest()
 
 
 class Copier:
@@ -97,11 +131,15 @@ class Copier:
     def _copy_whole(self, bucket: str, it: Listed, target_bucket: str) -> str:
         answer, body = self._read(bucket, it)
         digest = hashlib.md5(body, usedforsecurity=False)
-        if _is_md5(answer, it.etag) and digest.hexdigest() != it.etag:
-            self._prove_twice(bucket, it, body)
-        belongings = self._belongings_of(bucket, it, answer)
-        if answer.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT":
-            belongings |= {name: answer[name] for name in CHECKSUMS if name in answer}
+        checksums = {name: answer[name] for name in CHECKSUMS if name in answer}
+        if answer.get("ChecksumType", "FULL_OBJECT") != "FULL_OBJECT":
+            checksums = {}
+        known = (
+            it.etag in (digest.hexdigest(), _etag_of_parts([digest.digest()])) or checksums
+        )  # which botocore checked
+        if not known and hashlib.sha256(self._read(bucket, it)[1]).digest() != hashlib.sha256(body).digest():
+            raise Unproven("the source sends other bytes each time")
+        belongings = self._belongings_of(bucket, it, answer) | checksums
         put = self._target.put_object(
             Bucket=target_bucket, Key=it.key, Body=body, ContentMD5=_base64(digest.digest()), **belongings
         )
@@ -121,28 +159,49 @@ class Copier:
         upload = {**where, "UploadId": begun["UploadId"]}
         self._ledger.upload_begun(target_bucket, it.key, upload["UploadId"])
         try:
+            whole = InOrder()
+            whole.update(1, first)
             sent = [self._send(upload, 1, first)]
             del first
-            move = self._mover(bucket, it, upload)
+            move = self._mover(bucket, it, upload, whole)
             sent += self._parts.map(move, range(2, len(spans) + 1), spans[1:])
+            if it.etag not in (whole.hexdigest(), _etag_of_parts([md5 for md5, _ in sent])):
+                self._prove_again(bucket, it, spans, sent)
             etag = self._complete(upload, it, [md5 for md5, _ in sent], belongings.get("Tagging", ""))
         except BaseException:
-            self._target.abort_multipart_upload(**upload)
+            with suppress(ClientError, BotoCoreError):  # else the ledger has it, for the next run
+                self._target.abort_multipart_upload(**upload)
+                self._ledger.upload_ended(upload["UploadId"])
             raise
-        finally:
-            self._ledger.upload_ended(upload["UploadId"])
+        self._ledger.upload_ended(upload["UploadId"])
         self._read_back(target_bucket, it, [sha256 for _, sha256 in sent], size)
         return etag
 
     def _mover(
-        self, bucket: str, it: Listed, upload: dict[str, Any]
+        self, bucket: str, it: Listed, upload: dict[str, Any], whole: InOrder
     ) -> Callable[[int, tuple[int, int]], tuple[bytes, bytes]]:
         def move(number: int, span: tuple[int, int]) -> tuple[bytes, bytes]:
-            if self._stop.is_set():
-                raise Stopped()
-            return self._send(upload, number, self._read(bucket, it, *span)[1])
+            try:
+                if self._stop.is_set():
+                    raise Stopped()
+                body = self._read(bucket, it, *span)[1]
+                whole.update(number, body)
+                return self._send(upload, number, body)
+            except BaseException:
+                whole.give_up()
+                raise
 
         return move
+
+    def _prove_again(
+        self, bucket: str, it: Listed, spans: Sequence[tuple[int, int]], sent: Sequence[tuple[bytes, bytes]]
+    ) -> None:
+        """An ETag may be anything: then a second reading has to agree with the first."""
+        for span, (_, digest) in zip(spans, sent, strict=True):
+            if self._stop.is_set():
+                raise Stopped()
+            if hashlib.sha256(self._read(bucket, it, *span)[1]).digest() != digest:
+                raise Unproven("the source sends other bytes each time")
 
     def _send(self, upload: dict[str, Any], number: int, body: bytes) -> tuple[bytes, bytes]:
         """Upload one part. :return: its MD5 and its SHA-256."""
@@ -202,11 +261,6 @@ class Copier:
             raise Unproven(f"the source sent {len(body)} bytes of {wanted}")
         return answer, body
 
-    def _prove_twice(self, bucket: str, it: Listed, body: bytes) -> None:
-        """An ETag may be no MD5: then a second reading has to agree with the first."""
-        if hashlib.sha256(self._read(bucket, it)[1]).digest() != hashlib.sha256(body).digest():
-            raise Unproven("the source sends other bytes each time")
-
     def _read_back(self, bucket: str, it: Listed, digests: Sequence[bytes], size: int) -> None:
         if not self._verify:
             return
@@ -240,6 +294,11 @@ def _belongings(answer: dict[str, Any]) -> dict[str, Any]:
     if answer.get("WebsiteRedirectLocation"):
         found["WebsiteRedirectLocation"] = answer["WebsiteRedirectLocation"]
     return found
+
+
+def _etag_of_parts(digests: Sequence[bytes]) -> str:
+    """The ETag of an object in parts, from the MD5s of those."""
+    return f"{hashlib.md5(b''.join(digests), usedforsecurity=False).hexdigest()}-{len(digests)}"
 
 
 def _is_md5(answer: dict[str, Any], etag: str) -> bool:
