@@ -17,19 +17,17 @@ the batch goes to its thread.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from s3gw.errors import S3Error
-from s3gw.eviction import STRETCH, Cap, Entry, Eviction, Fill, Look, Reads
+from s3gw.eviction import STRETCH, Eviction, Look
 from s3gw.model import CacheRules
 from s3gw.operations.call import CacheFigures, Doomed
-from s3gw.store.cache_records import CacheState, QueueRecord
+from s3gw.store.cache_records import QueueRecord
 from s3gw.store.interface import (
     AdoptObjects,
     Committed,
@@ -39,6 +37,7 @@ from s3gw.store.interface import (
     Mutation,
     SaveReads,
 )
+from s3gw.web.foresight import EVERYTHING, Buckets, Foresight, cap_of, entries, fill_of
 from s3gw.web.metrics import Metrics
 
 TICK_SECONDS = 1.0
@@ -54,20 +53,6 @@ OVERFULL_SECONDS = 30.0
 
 AGES = (1.0, 10.0, 60.0, 600.0, 3600.0, 6 * 3600.0, 86400.0, 7 * 86400.0, 30 * 86400.0)
 """Bounds of the histogram of ages at eviction, seconds."""
-
-EVERYTHING = 1 << 62
-
-
-class Buckets(Protocol):
-    """What is asked of the storage."""
-
-    caches: Mapping[str, ICacheBucket]
-    hits: int
-    misses: int
-
-    async def queue(self, bucket: str, start: int, end: int, limit: int) -> list[tuple[int, QueueRecord]]: ...
-    async def commit_all(self, mutations: Sequence[Mutation]) -> list[Committed | S3Error]: ...
-    def busy(self, bucket: str, place: int) -> bool: ...
 
 
 class _Keeper:
@@ -361,73 +346,7 @@ class Forgetting:
         cache = self._storage.caches.get(bucket)
         if cache is None:
             return []
-        keeper = self._keeper(bucket, cache)
-        found: list[Doomed] = []
-        gone: set[int] = set()
-        objects, nbytes = cache.state.objects, cache.state.nbytes
-        position, now = 0, self._now()
-        imagined = Imagined(cache.reads)
-        while len(found) < limit and (rules.ttl_write or rules.ttl_read or keeper.seen_due < float("inf")):
-            stretch = await self._storage.queue(bucket, position, EVERYTHING, STRETCH)
-            for place, queued in stretch:
-                ends = 0 if queued.pinned else cache.ends_by(rules, queued, place)
-                if 0 < ends <= now and len(found) < limit:
-                    found.append(Doomed(queued.key, queued.size, "expired"))
-                    gone.add(place)
-                    objects, nbytes = objects - 1, nbytes - queued.size
-            if len(stretch) < STRETCH:
-                break
-            position = stretch[-1][0] + 1
-        policy = keeper.policy.copy(imagined)
-        young_objects, young_bytes = cache.state.young_objects, cache.state.young_bytes
-        goal = cap_of(rules)
-        while len(found) < limit:
-            fill = Fill(objects, nbytes, min(young_objects, objects), min(young_bytes, nbytes))
-            look = policy.look(fill, goal)
-            if look is None:
-                break
-            before = policy.boundary
-            stretch = [
-                each
-                for each in await self._storage.queue(bucket, look.start, look.end, look.limit)
-                if each[0] not in gone
-            ]
-            for entry in policy.judge(look, entries(stretch)):
-                found.append(Doomed(entry.key, entry.size, "evicted"))
-                gone.add(entry.place)
-                objects, nbytes = objects - 1, nbytes - entry.size
-            for place, queued in stretch:
-                if before <= place < policy.boundary:
-                    young_objects, young_bytes = young_objects - 1, young_bytes - queued.size
-        return found[:limit]
-
-
-class Imagined:
-    """Reads that can be used up without anybody losing them."""
-
-    def __init__(self, reads: Reads) -> None:
-        self._reads = reads
-        self._used: dict[int, int] = {}
-
-    def count(self, place: int) -> int:
-        """As `eviction.Reads`."""
-        return self._used.get(place, self._reads.count(place))
-
-    def set(self, place: int, count: int) -> None:
-        """As `eviction.Reads`."""
-        self._used[place] = count
-
-
-def cap_of(rules: CacheRules) -> Cap:
-    """The cap of a bucket."""
-    return Cap(rules.max_objects, rules.max_bytes)
-
-
-def fill_of(state: CacheState) -> Fill:
-    """What is in a bucket."""
-    return Fill(state.objects, state.nbytes, state.young_objects, state.young_bytes)
-
-
-def entries(found: Iterable[tuple[int, QueueRecord]]) -> list[Entry]:
-    """Rows of a queue for the policy."""
-    return [Entry(place, queued.key, queued.size, queued.pinned) for place, queued in found]
+        foresight = Foresight(self._storage, bucket, cache, limit)
+        await foresight.expire(rules, self._now())
+        await foresight.evict(self._keeper(bucket, cache).policy, cap_of(rules))
+        return foresight.doomed
