@@ -205,6 +205,18 @@ def is_public(grants: Grants) -> bool:
     return any(grant.group for grant in grants or ())
 
 
+def grants_beyond(grants: Grants, owner: str, bucket_owner: str) -> bool:
+    """Whether a list grants something to others than the object's owner and the bucket's."""
+    return any(grant.group or grant.user not in (owner, bucket_owner) for grant in grants or ())
+
+
+def is_only_full_control(grants: Grants, owner: str) -> bool:
+    """Whether a list says what is so without it: full control for one owner, nothing for others."""
+    return grants is None or all(
+        grant.permission == FULL_CONTROL and grant.user == owner and not grant.group for grant in grants
+    )
+
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(tuple[Grant, ...]).decode
 

@@ -19,7 +19,7 @@ from functools import lru_cache
 
 import msgspec
 
-from s3gw.access.acl import FULL_CONTROL, Grants, from_stored, grants_to
+from s3gw.access.acl import Grants, from_stored, grants_to
 from s3gw.access.controls import (
     BUCKET_OWNER_ENFORCED,
     OBJECT_WRITER,
@@ -28,8 +28,8 @@ from s3gw.access.controls import (
     parse_public_access_block,
 )
 from s3gw.access.facts import ANONYMOUS, Facts
-from s3gw.access.permissions import PREFIX, Of, Permission
-from s3gw.access.policy import Effect, Policy, parse_policy
+from s3gw.access.permissions import Of, Permission
+from s3gw.access.policy import RESOURCE, Effect, Policy, parse_policy
 from s3gw.model import BucketInfo
 
 ACL = "acl"
@@ -92,7 +92,7 @@ def _rules(
 
 def resource_of(bucket: str, key: str, permission: Permission) -> str:
     """The ARN of what a permission is about."""
-    return PREFIX + (bucket if permission.of is Of.BUCKET else f"{bucket}/{key}")
+    return RESOURCE + (bucket if permission.of is Of.BUCKET else f"{bucket}/{key}")
 
 
 def allowed(
@@ -161,15 +161,3 @@ def _has(permission: Permission, rules: Rules, facts: Facts, subject: Subject | 
 def _owner_of(subject: Subject, rules: Rules) -> str:
     """Whose an object is. One that was made when nobody signed is the bucket owner's."""
     return rules.owner if rules.enforced or not subject.owner else subject.owner
-
-
-def grants_beyond(grants: Grants, owner: str, bucket_owner: str) -> bool:
-    """Whether a list grants something to others than the object's owner and the bucket's."""
-    return any(grant.group or grant.user not in (owner, bucket_owner) for grant in grants or ())
-
-
-def is_only_full_control(grants: Grants, owner: str) -> bool:
-    """Whether a list says what is so without it: full control for one owner, nothing for others."""
-    return grants is None or all(
-        grant.permission == FULL_CONTROL and grant.user == owner and not grant.group for grant in grants
-    )

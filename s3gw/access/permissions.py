@@ -219,5 +219,3 @@ SET_HOLD = _key("PutObjectLegalHold")
 
 BYPASS_GOVERNANCE = _key("BypassGovernanceRetention")
 """What a request needs that says ``x-amz-bypass-governance-retention: true``."""
-
-PREFIX = "arn:aws:s3:::"

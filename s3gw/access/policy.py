@@ -35,6 +35,7 @@ MAX_BYTES = 20 * 1024
 
 VERSIONS = ("2008-10-17", "2012-10-17")
 RESOURCE = "arn:aws:s3:::"
+"""What the ARN of every bucket and key begins with."""
 
 _ELEMENTS = frozenset(
     ["Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"],
@@ -316,7 +317,6 @@ _FIXED_KEYS = frozenset({"aws:sourceip", "aws:userid", "aws:principalarn", "aws:
 """Keys whose fixed values say who the caller is. Those of organizations and networks are not implemented."""
 
 _FIXING = frozenset({"StringEquals", "StringEqualsIgnoreCase", "StringLike", "ArnEquals", "ArnLike", "IpAddress"})
-_PRIVATE = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 
 
 def _lets_in_anybody(statement: Statement) -> bool:
@@ -351,6 +351,4 @@ def _is_fixed(value: str) -> bool:
 def _is_narrow(value: str) -> bool:
     """Whether a network is at most a /8, or a /32 of IPv6."""
     network = ip_network(value, strict=False)
-    if network.version == 4:
-        return network.prefixlen >= 8 or any(network == private for private in _PRIVATE)
-    return network.prefixlen >= 32
+    return network.prefixlen >= (8 if network.version == 4 else 32)

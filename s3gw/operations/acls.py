@@ -6,14 +6,22 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/about-object-ownership.htm
 
 from __future__ import annotations
 
-from s3gw.access.acl import FULL_CONTROL, HEADERS, Grants, is_public, of_headers, parse_acl, stored
+from s3gw.access.acl import (
+    FULL_CONTROL,
+    HEADERS,
+    Grants,
+    grants_beyond,
+    is_only_full_control,
+    is_public,
+    of_headers,
+    parse_acl,
+    stored,
+)
 from s3gw.access.controls import BUCKET_OWNER_PREFERRED
 from s3gw.access.decide import (
     ACL,
     OWNERSHIP_CONTROLS,
     Rules,
-    grants_beyond,
-    is_only_full_control,
     rules_of,
 )
 from s3gw.access.facts import ANONYMOUS

@@ -5,7 +5,7 @@ Sources: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketPolicy.htm
 
 from __future__ import annotations
 
-from s3gw.access.acl import is_public
+from s3gw.access.acl import grants_beyond, is_public
 from s3gw.access.controls import (
     BUCKET_OWNER_ENFORCED,
     ownership_controls,
@@ -18,7 +18,6 @@ from s3gw.access.decide import (
     OWNERSHIP_CONTROLS,
     POLICY,
     PUBLIC_ACCESS_BLOCK,
-    grants_beyond,
     rules_of,
 )
 from s3gw.access.policy import MAX_BYTES, parse_policy
