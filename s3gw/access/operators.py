@@ -29,6 +29,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any, NamedTuple
 
 from s3gw.access.glob import Atom, Lookup, atoms, fill, matches, plain, text_of
+from s3gw.errors import AccessDenied
 from s3gw.s3.dates import parse_date
 
 Test = Callable[[str, Lookup], bool]
@@ -171,6 +172,10 @@ OPERATORS: Mapping[str, Comparison] = {
 }
 """Every operator but Null, by name. ``BinaryEquals`` is for keys that S3 has not."""
 
+LONGEST = 4096
+"""Characters of the longest value of a request that is compared. Beyond it the request is denied: patterns take time in
+proportion, and a condition that is not looked at might have denied it."""
+
 NULL = "Null"
 IF_EXISTS = "IfExists"
 ANY_VALUE = "ForAnyValue:"
@@ -201,8 +206,10 @@ class Condition:
         self._tests = [prepare(value, variables) for value in values]
 
     def holds(self, lookup: Lookup) -> bool:
-        """Whether it does, of a request."""
+        """Whether it does, of a request. :raises AccessDenied: for one that says more than `LONGEST` about its key."""
         actual = lookup(self.key)
+        if any(len(value) > LONGEST for value in actual):
+            raise AccessDenied(f"The policy of the bucket asks about {self.key}, which is too long to be looked at.")
         if self.operator == NULL:
             return self._fits("false" if actual else "true", lookup)
         negated = OPERATORS[self.operator].negated

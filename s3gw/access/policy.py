@@ -33,6 +33,9 @@ from s3gw.errors import MalformedPolicy, NotImplemented
 MAX_BYTES = 20 * 1024
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-policies.html"""
 
+MAX_QUESTION_MARKS = 256
+"""Each may have to be tried at each place of a text; all else is found in one pass."""
+
 VERSIONS = ("2008-10-17", "2012-10-17")
 RESOURCE = "arn:aws:s3:::"
 """What the ARN of every bucket and key begins with."""
@@ -148,9 +151,12 @@ def _load(document: bytes) -> dict[str, Any]:
     try:
         top = json.loads(document.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
         # JSON can spell half of a surrogate pair, which is in no request and which no answer could repeat.
-        json.dumps(top, ensure_ascii=False).encode()
+        spelt = json.dumps(top, ensure_ascii=False)
+        spelt.encode()
     except (ValueError, RecursionError):
         raise MalformedPolicy(_NOT_JSON) from None
+    if spelt.count("?") > MAX_QUESTION_MARKS:
+        raise MalformedPolicy(f"A policy has at most {MAX_QUESTION_MARKS} question marks.")
     if not isinstance(top, dict) or not document.startswith(b"{"):
         raise MalformedPolicy(_NOT_JSON)
     return top

@@ -57,6 +57,8 @@ class RefusalTests(SynchronousTestCase):
         self.refused(b'{"Version": "2012-10-17", "Version": "2012-10-17"}', "twice")
         good = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"{BUCKET}/*"}
         self.refused({"Statement": [good], "Id": "x" * MAX_BYTES}, "maximum allowed document size")
+        many = json.dumps({"Statement": {**good, "Resource": f"{BUCKET}/" + "?" * 257}}).replace("?", "\\u003f")
+        self.refused(many.encode(), "question marks")
         self.refused({"Statement": good, "More": 1}, "Unknown field More")
         self.refused({"Statement": good, "Version": "2020-01-01"}, "valid version")
         self.refused({"Version": "2012-10-17"}, "Missing required field Statement")

@@ -74,6 +74,14 @@ class PolicyTests(AccessCase):
             self.set_policy({"Action": "s3:GetObject", "Condition": condition})
             self.assertEqual(expected, self.request("GET", "/bucket/key", headers, sign=BOB).status, condition)
 
+    def test_long_headers(self) -> None:
+        """A header that is too long to be held against a pattern denies the request: it might be one that is denied."""
+        self.set_policy(
+            {"Effect": "Deny", "Action": "s3:GetObject", "Condition": {"StringLike": {"aws:Referer": "x*"}}}
+        )
+        for length, expected in ((4096, 200), (4097, 403)):
+            self.assertEqual(expected, self.request("GET", "/bucket/key", {"Referer": "y" * length}).status)
+
     def test_presigned(self) -> None:
         """A presigned URL is its signer, and says so."""
         url = self.client(BOB, signature_version="s3v4").generate_presigned_url(
