@@ -5,7 +5,7 @@
 | the sync of the log   | no write is acknowledged before it is over, and nobody is shown one; reads go on; then all   |
 |                       | that waited are answered                                                                     |
 | the sync of a table   | writes go on until memory is full; then they are 503 SlowDown after some seconds, and reads  |
-|                       | and deletes of nothing go on; afterwards writes are taken again, without a restart           |
+|                       | go on; afterwards writes are taken again, without a restart                                  |
 """
 
 from __future__ import annotations

@@ -118,6 +118,16 @@ class ScrubTests(SynchronousTestCase):
         self.assertEqual(self.store.asked[0], b"3")
         self.stop(scrub)
 
+    def test_damaged_state(self) -> None:
+        """A file that nobody can make sense of is one that is not there."""
+        self.path.write_bytes(b'{"completed":0.0,"position":"!')
+        scrub = self.scrub()
+        self.pass_days(DAYS - 0.1)
+        self.assertEqual(self.store.asked, [])
+        self.pass_days(0.2)
+        self.assertEqual(len(self.store.asked), STEPS)
+        self.stop(scrub)
+
     def test_never(self) -> None:
         """Not when it is not wanted, and not of a store that cannot."""
         for scrub in (self.scrub(days=0), self.scrub(MemoryStore())):
