@@ -1,8 +1,8 @@
 """Patterns of the policy language: ``*`` is any text, ``?`` any character, ``${name}`` what a request says of itself.
 
 A pattern is matched from left to right, never by trying again, so that no policy can make a request slow: what stands
-between two ``*`` is taken where it is found first. Only with a ``?`` in it is it compared place by place, and of these a
-policy has few.
+between two ``*`` is taken where it is found first. Only with a ``?`` in it is it compared place by place, and a policy
+has few of these.
 
 Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
 """
