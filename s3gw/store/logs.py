@@ -35,8 +35,11 @@ from awscrt.checksums import crc32c
 KEPT = "damaged-logs"
 """The directory, within that of the database, that keeps damaged logs from being deleted."""
 
-ZEROS = bytes(8)
+ZEROS = 8
 """No edit of a MANIFEST ends with so many: each ends with the number of its column family."""
+
+SECTOR = 512
+"""Disks write so many bytes at a time, or a multiple: fewer zeros than `ZEROS` are a tear where they begin with one."""
 
 BLOCK = 32 * 1024
 HEADER = 7
@@ -129,7 +132,9 @@ def mend_manifest(path: str) -> list[str]:
     if bad is None or not good or good_behind:
         return []
     with open(manifest, "r+b") as file:
-        if not file.read().endswith(ZEROS):
+        content = file.read()
+        written = len(content.rstrip(b"\0"))
+        if len(content) - written < ZEROS and (written % SECTOR or written == len(content)):
             return []
         os.makedirs(os.path.join(path, KEPT), mode=0o700, exist_ok=True)
         shutil.copyfile(manifest, os.path.join(path, KEPT, name))

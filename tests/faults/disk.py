@@ -7,7 +7,7 @@ directory after its last sync, a disk may have any part; the forms of loss that 
 |----------|----------------------------------------------------------|----------------------------------|
 | `LOST`   | nothing is there                                         | nothing is there                 |
 | `TORN`   | of each file some first writes, the last of them in part | some first ones                  |
-| `ZEROED` | of each file some first writes, then zeros to its length | some first ones                  |
+| `ZEROED` | of each file some first sectors, zeros to its length     | some first ones                  |
 | `KEPT`   | everything is there, as after the kill of the process    | everything is there              |
 
 A sync that failed covers nothing, and what it should have covered is gone for good, though the process still sees it:
@@ -37,6 +37,7 @@ from random import Random
 CREATE, ADOPT, WRITE, TRUNCATE, SYNC_BEGIN, SYNC_END, SYNC_FAILED, RENAME, UNLINK, LINK = range(1, 11)
 LOST, TORN, ZEROED, KEPT = FORMS = ("lost", "torn", "zeroed", "kept")
 DIRECTORY = 0
+SECTOR = 512
 _RECORD = struct.Struct("=IIQQ")
 
 Record = tuple[int, int, int, bytes]
@@ -87,7 +88,10 @@ class File:
         if kept < len(self.pending):
             kind, file, offset, data = self.pending[kept]
             if kind == WRITE:
-                _apply(left, (kind, file, offset, data[: random.randrange(len(data) + 1)]))
+                cut = random.randrange(len(data) + 1)
+                if form == ZEROED:
+                    cut = max(0, cut - (offset + cut) % SECTOR)
+                _apply(left, (kind, file, offset, data[:cut]))
             if form == ZEROED:
                 ends = [offset + len(data) for kind, _, offset, data in self.pending[kept:] if kind == WRITE]
                 left.extend(bytes(max(0, max(ends, default=0) - len(left))))

@@ -8,7 +8,7 @@ from pathlib import Path
 from awscrt.checksums import crc32c
 from twisted.trial.unittest import SynchronousTestCase
 
-from s3gw.store.logs import BLOCK, HEADER, KEPT, LogScan, inspect_logs, mend_manifest, scan_log
+from s3gw.store.logs import BLOCK, HEADER, KEPT, SECTOR, LogScan, inspect_logs, mend_manifest, scan_log
 
 
 def fragment(payload: bytes, kind: int = 1) -> bytes:
@@ -138,6 +138,16 @@ class ManifestTests(SynchronousTestCase):
                     self.assertEqual((found, lines), (content, []))  # nothing was begun
                 else:
                     self.assertEqual((found, len(lines)), (log(2), 1), (cut, room))
+
+    def test_few_zeros(self) -> None:
+        """Fewer zeros than an edit may end with are a tear if a sector begins with them."""
+        for left in (1, 7):
+            sound = log(1)
+            whole = sound + fragment(b"e" * (2 * SECTOR - len(sound) - HEADER + left))
+            found, lines = self.mend(whole[:-left] + bytes(left))
+            self.assertEqual((found, len(lines)), (sound, 1), left)
+            found, lines = self.mend(whole[: -left - 1] + bytes(left + 1))
+            self.assertEqual(bool(lines), left + 1 >= 8, left)
 
     def test_damage(self) -> None:
         """One that is damaged is left as it is, for RocksDB to refuse: its edits were acted on."""
