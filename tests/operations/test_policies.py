@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from base64 import b64encode
 
 from tests.operations.access import ARN, TAGGING, AccessCase, acl, policy
 from tests.operations.harness import ALICE, BOB, GatewayTestCase
@@ -164,6 +166,30 @@ class PolicyTests(AccessCase):
         self.set_policy({"Action": "s3:GetObjectVersion"})
         self.denied(self.request("GET", "/bucket/key", sign=BOB))
         self.assertEqual(200, self.request("GET", "/bucket/key", query="versionId=null", sign=BOB).status)
+
+    def test_locks(self) -> None:
+        """To lock what one writes, and to overlook a lock, take permissions of their own."""
+        self.assertEqual(200, self.request("PUT", "/locked", {"x-amz-bucket-object-lock-enabled": "true"}).status)
+        until = {"x-amz-object-lock-mode": "GOVERNANCE", "x-amz-object-lock-retain-until-date": "2030-01-01T00:00:00Z"}
+        digest = {"Content-MD5": b64encode(hashlib.md5(b"").digest()).decode()}
+
+        def let(*actions: str) -> None:
+            statement = {**ALLOW, "Action": actions, "Resource": "arn:aws:s3:::locked/*"}
+            self.assertEqual(204, self.request("PUT", "/locked", body=policy(statement), query="policy").status)
+
+        let("s3:PutObject")
+        self.denied(self.request("PUT", "/locked/key", {**until, **digest}, sign=BOB))
+        let("s3:PutObject", "s3:PutObjectRetention", "s3:DeleteObjectVersion")
+        answer = self.request("PUT", "/locked/key", {**until, **digest}, sign=BOB)
+        self.assertEqual(200, answer.status, answer.body)
+        version = f"versionId={answer.headers['x-amz-version-id']}"
+        bypass = {"x-amz-bypass-governance-retention": "true"}
+        self.denied(self.request("DELETE", "/locked/key", bypass, query=version, sign=BOB))
+        hold = {"x-amz-object-lock-legal-hold": "ON"}
+        self.denied(self.request("PUT", "/locked/held", {**hold, **digest}, sign=BOB))
+        let("s3:DeleteObjectVersion", "s3:BypassGovernanceRetention")
+        self.denied(self.request("DELETE", "/locked/key", query=version, sign=BOB))
+        self.assertEqual(204, self.request("DELETE", "/locked/key", bypass, query=version, sign=BOB).status)
 
     def test_hot_objects(self) -> None:
         """What is in memory is decided as anything else."""
