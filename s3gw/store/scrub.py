@@ -18,7 +18,19 @@ from s3gw.store import keys
 from s3gw.store.engine import Engine, each
 from s3gw.store.interface import CorruptChunk, ScrubStep, StaleBody
 from s3gw.store.keys import after_prefix
-from s3gw.store.records import BLOB, BUCKET, OBJECT, PART, UPLOAD, AnyCodec, open_chunk, open_inline
+from s3gw.store.records import (
+    BLOB,
+    BUCKET,
+    CACHE,
+    OBJECT,
+    PART,
+    QUEUE,
+    READS,
+    UPLOAD,
+    AnyCodec,
+    open_chunk,
+    open_inline,
+)
 from s3gw.store.scan import Walk
 
 STEP_CHUNKS = 16
@@ -29,8 +41,11 @@ STEP_RECORDS = 512
 
 _KINDS: dict[bytes, AnyCodec] = {
     keys.BUCKETS: BUCKET,
+    keys.CACHES: CACHE,
     **dict.fromkeys(keys.OF_OBJECTS, OBJECT),
     keys.PARTS: PART,
+    keys.QUEUES: QUEUE,
+    keys.READS: READS,
     keys.REFERENCES: BLOB,
     keys.UPLOADS: UPLOAD,
     keys.UNREFERENCED: BLOB,
