@@ -55,6 +55,10 @@ STREAMING_UNSIGNED_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 _PAYLOADS = frozenset((UNSIGNED, STREAMING, STREAMING_TRAILER, STREAMING_UNSIGNED_TRAILER))
 _HEX_SHA256 = re.compile("[0-9a-f]{64}")
 _HEADER_NAMES = re.compile("[a-z0-9!#$%&'*+.^_`|~-]+(?:;[a-z0-9!#$%&'*+.^_`|~-]+)*")
+# As nearly everybody writes it. Whatever else there is goes the longer way, on which its faults are named.
+_USUAL_AUTHORIZATION = re.compile(
+    f"{ALGORITHM} Credential=([^,= \t]+), ?SignedHeaders=([^,= \t]+), ?Signature=([^,= \t]+)"
+)
 _ISO_BASIC = re.compile("([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z")
 _DATE = re.compile("[0-9]{8}")
 _END_OF_9999 = 253402300799
@@ -203,7 +207,14 @@ def parse(head: RequestHead) -> SignedRequest | None:
     :raises InvalidArgument: :raises AuthorizationHeaderMalformed: :raises AuthorizationQueryParametersError:
         when what it says cannot be understood.
     """
-    authorization, query = head.header("authorization"), head.query
+    authorization = head.headers.get("authorization")
+    if not head.raw_query:
+        if authorization is None:
+            return None
+        if "x-amz-security-token" in head.headers:
+            raise InvalidToken()
+        return _from_header(authorization)
+    query = head.query
     presigned = "X-Amz-Algorithm" in query or "X-Amz-Signature" in query or "X-Amz-Credential" in query
     version_2 = "Signature" in query and "AWSAccessKeyId" in query
     if authorization is None:
@@ -219,6 +230,12 @@ def parse(head: RequestHead) -> SignedRequest | None:
 
 
 def _from_header(authorization: str) -> SignedRequest:
+    usual = _USUAL_AUTHORIZATION.fullmatch(authorization)
+    if usual is not None:
+        credential, listed, signature = usual.groups()
+        names = _header_names(listed)
+        if names is not None:
+            return SignedRequest(_credential(credential, _bad_header), names, signature)
     scheme, _, rest = authorization.partition(" ")
     if scheme != ALGORITHM:
         _refuse_scheme(scheme, authorization)
