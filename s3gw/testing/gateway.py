@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import tempfile
 from collections import deque
 from collections.abc import Mapping
@@ -73,6 +74,7 @@ class Gateway:
             self._options["db_path"] = self._place() / "db" if store == "rocksdb" else Path(store)
         self.ca = files["generate_tls_cert"] / "ca.pem" if tls else None
         self.port = 0
+        self._reserved: socket.socket | None = None
         self._settings = self._read_settings()
         self.faults = Faults(self._settings.virtual_host_suffixes)
         self._service: _Recording | None = None
@@ -137,6 +139,9 @@ class Gateway:
 
         :raises ConfigurationError: the port is taken, the database cannot be opened.
         """
+        if self._reserved is None:
+            self._reserved = _reserve()
+            self.port = self._reserved.getsockname()[1]
         settings = self._settings = self._read_settings()
         certificate = None
         if settings.generate_tls_cert is not None:
@@ -170,7 +175,10 @@ class Gateway:
         return service.stopService()
 
     def clean(self) -> None:
-        """Remove what it keeps in temporary directories; it has stopped, and starts no more."""
+        """Remove what it keeps in temporary directories, and give up its port; it has stopped, and starts no more."""
+        if self._reserved is not None:
+            self._reserved.close()
+            self._reserved = None
         if self._directory is not None:
             self._directory.cleanup()
 
@@ -178,6 +186,14 @@ class Gateway:
         if self._service is None:
             raise RuntimeError("this gateway does not run")
         return self._service
+
+
+def _reserve() -> socket.socket:
+    """A socket that keeps a port from everybody else's connections, also while nobody listens at it."""
+    kept = socket.socket()
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # so that a listener may be bound beside it
+    kept.bind(("127.0.0.1", 0))
+    return kept
 
 
 class _Recording(GatewayService):
