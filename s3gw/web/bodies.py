@@ -6,7 +6,8 @@ lives in the reactor thread; only the reads themselves run in the pool.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -33,6 +34,12 @@ KEPT_BYTES = 4 * 1024 * 1024
 """The largest answer whose rows are kept in the cache. One that is there whole is sent without a pause."""
 
 
+BATCHES_KEPT = 3
+"""Batches of commits whose inline bodies are kept. Whoever looks at an object that is being replaced waits for that
+batch, and when it is over the next one may have begun: without the body of before the first, the reader of an object
+that is written all the time would come too late again and again."""
+
+
 class Bodies:
     """The bodies of a store.
 
@@ -55,6 +62,7 @@ class Bodies:
         self._in_thread = in_thread
         self._reclaim = reclaim
         self.cache = cache
+        self._written: deque[Mapping[bytes, Buffer]] = deque(maxlen=BATCHES_KEPT)
         self._pins: dict[bytes, int] = {}
         self.places: dict[tuple[str, int], int] = {}
         self._doomed: set[bytes] = set()
@@ -95,6 +103,17 @@ class Bodies:
         """Whether an answer of this size may stay in the cache: none may push out most of the others."""
         return nbytes <= min(self.cache.budget // 16, KEPT_BYTES)
 
+    def being_written(self, bodies: Mapping[bytes, Buffer]) -> None:
+        """A batch of commits begins, which writes these inline bodies, by id."""
+        self._written.append(bodies)
+
+    def _just_written(self, row: ChunkRow | InlineRow) -> Buffer | None:
+        if isinstance(row, InlineRow):
+            for bodies in self._written:
+                if row.inline in bodies:
+                    return bodies[row.inline]
+        return None
+
     async def read(self, window: Sequence[Span], *, keep: bool, unseal: Open | None = None) -> list[Buffer]:
         """The bytes of some spans, verified, hot rows from memory.
 
@@ -102,6 +121,11 @@ class Bodies:
         :param unseal: what each row of an encrypted body goes through.
         :raises StaleBody: :raises CorruptChunk:"""
         buffers = [self.cache.get(span.row) for span in window]
+        for index, span in enumerate(window):
+            if buffers[index] is None and (body := self._just_written(span.row)) is not None:
+                buffers[index] = body
+                if keep:
+                    self.cache.put(span.row, body)
         missing = [index for index, found in enumerate(buffers) if found is None]
         if missing:
             lane = self._small if len(window) == 1 else self._large

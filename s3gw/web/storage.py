@@ -94,6 +94,7 @@ class _CommitLane(Lane[Mutation, Committed]):
     known: dict[tuple[str, str], Known]
 
     forgetting: Forgetting | None = None
+    bodies: Bodies
 
     def begun(self, jobs: list[Mutation]) -> None:
         if self.forgetting is not None and self.forgetting.evicting:
@@ -103,6 +104,9 @@ class _CommitLane(Lane[Mutation, Committed]):
         self.uncertain = frozenset(map(_name, jobs)) | self.lost
         for name in self.uncertain:
             self.known.pop(name, None)
+        self.bodies.being_written(
+            {job.info.inline: job.body for job in jobs if isinstance(job, PutObject) and job.info.inline}
+        )
 
     def ended(self, error: BaseException | None) -> None:
         if isinstance(error, StoreFailed):
@@ -150,6 +154,7 @@ class LaneStorage:
         self._calls = 0
         self._quiet: list[Deferred[None]] = []
         self._commits = _CommitLane(hand_over, store.commit, most=BATCH_BYTES, weigh=_weight)
+        self._commits.bodies = self._bodies
         self._known = self._commits.known = {}
         self._lookups: Lane[tuple[str, str], ObjectInfo | None] = Lane(hand_over, store.look_up)
         self._version_lookups: Lane[tuple[str, str, str], ObjectInfo | None] = Lane(hand_over, store.look_up_versions)

@@ -29,7 +29,7 @@ from s3gw.store.interface import (
     Unknown,
 )
 from s3gw.store.memory import MemoryStore
-from s3gw.web.bodies import HeldObject
+from s3gw.web.bodies import BATCHES_KEPT, HeldObject
 from s3gw.web.storage import STALL_SECONDS, LaneStorage
 
 
@@ -319,10 +319,26 @@ class HoldTests(StorageTestCase):
         """A body in one row that was replaced before it was read says so, so that the reader looks again."""
         self.run_now(self.storage.commit(self.small(b"old")))
         held = self.run_now(self.storage.open("bucket", "key"))
-        self.run_now(self.storage.commit(self.small(b"new")))
+        for _ in range(BATCHES_KEPT):
+            self.run_now(self.storage.commit(self.small(b"new")))
         reading = self.begin(held.source(0, 3).read())
         self.threads.settle()
         self.failureResultOf(reading, StaleBody)
+
+    def test_replaced_all_the_time(self) -> None:
+        """Of an object that is written without end a reader gets what it has seen, at once and whole."""
+        self.run_now(self.storage.commit(self.small(b"0")))
+        self.begin(self.storage.commit(self.small(b"1")))
+        before = self.begin(self.storage.open("bucket", "key"))  # sees what was there before the batch
+        self.threads.work()
+        behind = self.begin(self.storage.open("bucket", "key"))  # sees what it wrote
+        self.begin(self.storage.commit(self.small(b"2")))
+        self.threads.deliver()
+        self.threads.work()
+        for opened, body in ((before, b"0"), (behind, b"1")):
+            reading = self.begin(self.successResultOf(opened).source(0, 1).read())
+            self.assertEqual(b"".join(self.successResultOf(reading)), body)
+        self.threads.settle()
 
     def test_hot_rows(self) -> None:
         """A small body is read from the store once, and from memory from then on."""
