@@ -198,3 +198,18 @@ class OwnershipTests(AccessCase):
         self.assertEqual(200, self.request("PUT", "/new", headers).status)
         found = self.request("GET", "/new", query="ownershipControls").text("ObjectOwnership")
         self.assertEqual("BucketOwnerEnforced", found)
+
+
+class OpenTests(GatewayTestCase):
+    """``--auth=none``, where everybody is one user without a name."""
+
+    keys = ()
+
+    def test_as_it_was(self) -> None:
+        """A list can be put as it was read, as s3cmd does after a copy."""
+        self.make_bucket()
+        self.put("/bucket/key", b"body")
+        for path in ("/bucket", "/bucket/key"):
+            read = self.request("GET", path, query="acl")
+            self.assertEqual(200, self.request("PUT", path, body=read.body, query="acl").status)
+            self.assertEqual(read.body, self.request("GET", path, query="acl").body)
