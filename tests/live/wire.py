@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import http.client
 import io
+import select
 import socket
 import ssl
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from tests.live.server import REQUEST_S, LiveServer
 
@@ -29,6 +31,25 @@ class Answer:
         return self.body.partition(b"<Code>")[2].partition(b"</Code>")[0].decode()
 
 
+class _Incoming(io.RawIOBase):
+    """What comes from a socket, behind what has come early."""
+
+    def __init__(self, source: socket.socket, early: bytearray) -> None:
+        self._source = source
+        self._early = early
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._early:
+            return self._source.recv_into(buffer)
+        piece = self._early[: len(buffer)]
+        buffer[: len(piece)] = piece
+        del self._early[: len(piece)]
+        return len(piece)
+
+
 class Wire:
     """One connection to a server. A context manager.
 
@@ -45,7 +66,8 @@ class Wire:
         if server.ca is not None:
             context = ssl.create_default_context(cafile=str(server.ca))
             self.socket = context.wrap_socket(plain, server_hostname="127.0.0.1")
-        self._file = cast(BinaryIO, io.BufferedReader(socket.SocketIO(self.socket, "r")))
+        self._early = bytearray()
+        self._file = cast(BinaryIO, io.BufferedReader(_Incoming(self.socket, self._early)))
 
     def __enter__(self) -> Wire:
         return self
@@ -67,6 +89,23 @@ class Wire:
     def send(self, data: bytes) -> None:
         """Send these bytes."""
         self.socket.sendall(data)
+
+    def send_as_taken(self, data: bytes) -> None:
+        """Send these bytes as the server takes them, and keep what it answers meanwhile for the reads that follow.
+
+        One thread does both: OpenSSL does not want two of them at one connection."""
+        self.socket.setblocking(False)
+        try:
+            while data:
+                wanted = [self.socket], [self.socket], []
+                readable, writable, _ = select.select(*wanted, REQUEST_S)
+                assert readable or writable, "the server neither takes nor gives anything"
+                with suppress(BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                    data = data[self.socket.send(data[: 64 * 1024]) :]
+                with suppress(BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                    self._early += self.socket.recv(64 * 1024)
+        finally:
+            self.socket.settimeout(REQUEST_S)
 
     def answer(self, method: str = "GET") -> Answer:
         """The next response, 1xx too. ``method`` is that of its request."""
