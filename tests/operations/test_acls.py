@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from s3gw.store.interface import Committed, Mutation, SetObjectAcl
 from tests.operations.access import AccessCase, acl
-from tests.operations.harness import ALICE, BOB
+from tests.operations.harness import ALICE, BOB, GatewayTestCase
 
 
 class ListTests(AccessCase):
