@@ -14,6 +14,7 @@ from s3gw.cipher import CUSTOMER, MASTER
 from s3gw.model import CHUNK_BYTES, ObjectInfo
 from s3gw.store.interface import ChunkRow, InlineRow
 from s3gw.store.memory import MemoryStore
+from s3gw.web.bodies import BATCHES_KEPT
 from tests.operations.harness import (
     ALICE,
     Answer,
@@ -447,6 +448,8 @@ class TamperTests(EncryptedTestCase):
         }
         for key, body in self.bodies.items():
             self.put(f"/bucket/{key}", body, MANAGED)
+        for number in range(BATCHES_KEPT):  # what was written last would be read from memory
+            self.make_bucket(f"later-{number}")
 
     def overwrite(self, row: ChunkRow | InlineRow, content: bytes) -> None:
         """Put bytes into a row behind everybody's back, with every CRC right."""
