@@ -10,6 +10,12 @@ believe that all is well, and nothing must be thrown away.
 | none                       | a log that ended between two writes          | nothing                         |
 | with no good one behind it | what a power cut leaves                      | told                            |
 | with good ones behind it   | damage, or writes that a power cut reordered | told; the log is kept in `KEPT` |
+| none, but zeros at the end | an end that was never synced                 | told; later logs go to `KEPT`   |
+
+RocksDB takes zeros for the end of a log, as it should of the last one. Of an earlier one they are writes that are lost,
+and it would replay the next log behind that hole: records would come back without what was written before them. With
+``commit`` nothing behind the hole was acknowledged, since a sync covers all logs; with ``os`` it is the last of what
+may go. An earlier log that is merely short, by whole writes, cannot be told from a whole one.
 
 The MANIFEST is synced after each edit, before anything is done because of it. So one that is unfinished was never
 acted on. RocksDB takes that for granted where the file just ends, and refuses to open where zeros fill it up to the
@@ -48,17 +54,19 @@ _TYPES = [crc32c(bytes((kind,))) for kind in range(256)]
 
 
 class LogScan(NamedTuple):
-    """What is in a log: where its first bad fragment begins, or None; good fragments before it; whether some follow."""
+    """What is in a log: where its first bad fragment begins, or None; good fragments before it; whether some follow;
+    where zeros begin that fill a log without a bad one up to its length, or None."""
 
     bad: int | None
     good: int
     good_behind: bool
+    zeros: int | None = None
 
 
 def scan_log(data: memoryview) -> LogScan:
     """Read a log through, as far as it takes to know."""
     bad: int | None = None
-    good = at = 0
+    good = at = written = 0
     while len(data) - at >= HEADER:
         left = BLOCK - at % BLOCK
         end = _end(data, at)
@@ -68,7 +76,7 @@ def scan_log(data: memoryview) -> LogScan:
             if bad is not None:
                 return LogScan(bad, good, True)
             good += 1
-            at = end
+            at = written = end
         elif not any(data[at : at + left]):
             at += left  # a hole, or room that was made beforehand; what is behind it will tell
             if bad is None and any(data[at:]):
@@ -80,7 +88,7 @@ def scan_log(data: memoryview) -> LogScan:
             at = end if end and _end(data, end) and _is_good(data, end, _end(data, end)) else at + left
     if bad is None and any(data[at:]):
         bad = at
-    return LogScan(bad, good, False)
+    return LogScan(bad, good, False, written if bad is None and written < len(data) else None)
 
 
 def _end(data: memoryview, at: int) -> int:
@@ -102,9 +110,17 @@ def inspect_logs(path: str) -> list[str]:
     scans = [_scan_file(os.path.join(path, name)) for name in names]
     lines = []
     for number, (name, scan) in enumerate(zip(names, scans, strict=True)):
-        if scan.bad is None:
-            continue
         later = [other for other, found in zip(names[number + 1 :], scans[number + 1 :], strict=True) if found.good]
+        if scan.bad is None:
+            if scan.zeros is not None and later:
+                _put_aside(path, later)
+                lines.append(
+                    f"the log {name} ends in zeros from byte {scan.zeros}: a power cut took writes that were not "
+                    f"synced, so those behind them are not applied; {', '.join(later)} kept in "
+                    f"{os.path.join(path, KEPT)}"
+                )
+                break
+            continue
         if scan.good_behind or later:
             for each in (name, *later):
                 _keep(path, each)
@@ -128,8 +144,9 @@ def mend_manifest(path: str) -> list[str]:
     manifest = os.path.join(path, name)
     if re.fullmatch("MANIFEST-[0-9]+", name) is None or not os.path.exists(manifest):
         return []
-    bad, good, good_behind = _scan_file(manifest)
-    if bad is None or not good or good_behind:
+    scan = _scan_file(manifest)
+    bad = scan.bad
+    if bad is None or not scan.good or scan.good_behind:
         return []
     with open(manifest, "r+b") as file:
         content = file.read()
@@ -150,6 +167,24 @@ def _scan_file(path: str) -> LogScan:
             return LogScan(None, 0, False)
         with mmap(file.fileno(), size, access=ACCESS_READ) as mapped, memoryview(mapped) as data:
             return scan_log(data)
+
+
+def _put_aside(path: str, names: list[str]) -> None:
+    """Keep logs, and let nobody replay them: the last one first, so that a crash meanwhile makes no other hole."""
+    for name in names:
+        _keep(path, name)
+    _sync_directory(os.path.join(path, KEPT))
+    for name in reversed(names):
+        os.unlink(os.path.join(path, name))
+    _sync_directory(path)
+
+
+def _sync_directory(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _keep(path: str, name: str) -> None:

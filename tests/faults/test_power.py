@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 from random import Random
 
-from twisted.trial.unittest import FailTest, SkipTest
+from twisted.trial.unittest import FailTest
 
 from s3gw.store.interface import StoreUnusable
 from s3gw.store.rocks import RocksStore
@@ -21,7 +21,7 @@ from tests.faults.history import BUCKET, Client, Lost
 from tests.faults.server import FaultyServer
 from tests.faults.versions import LOCKING, VERSIONING, VersionClient, digest_of
 from tests.live.wire import Wire
-from tests.torture import RUNS, SEED, TORTURE
+from tests.torture import RUNS, SEED
 
 CUTS = 8
 """In each form, for each run."""
@@ -123,8 +123,6 @@ class PowerCutTests(BoundedTestCase):
 
     def test_os(self) -> None:
         """With ``os``, the last of it may go, and what is left is what was there at some earlier moment."""
-        if not TORTURE:
-            raise SkipTest("a rare cut leaves a record whose chunks are gone, as `check` finds: make torture")
         self.assertGreater(self.trial("os", 2), 0)  # or else this disk forgets nothing
 
     def test_memory(self) -> None:

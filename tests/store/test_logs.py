@@ -102,6 +102,18 @@ class InspectTests(SynchronousTestCase):
             self.assertIn("000002.log is damaged at byte 0", line)
             self.assertEqual(sorted(os.listdir(os.path.join(path, KEPT))), ["000002.log", "000003.log"])
 
+    def test_zeros(self) -> None:
+        """Zeros are the end of the last log; what is behind those of an earlier one is put aside."""
+        for zeros in (1, 7, 600, BLOCK + 5):
+            last = self.write(_000001=log(3), _000002=log(3) + bytes(zeros), _000003=b"")
+            self.assertEqual(inspect_logs(last), [])
+            path = self.write(_000001=log(3), _000002=log(3) + bytes(zeros), _000003=log(1), _000004=log(2))
+            (line,) = inspect_logs(path)
+            self.assertIn(f"000002.log ends in zeros from byte {len(log(3))}", line)
+            self.assertEqual(sorted(os.listdir(path)), ["000001.log", "000002.log", "LOG", KEPT])
+            self.assertEqual(sorted(os.listdir(os.path.join(path, KEPT))), ["000003.log", "000004.log"])
+            self.assertEqual(inspect_logs(path), [])
+
     def test_torn_with_later_logs(self) -> None:
         """A log that ends within a write takes those behind it along."""
         path = self.write(_000001=log(3)[:-1], _000002=log(1))
