@@ -34,7 +34,7 @@ from s3gw.errors import (
     InvalidRequest,
     MissingSecurityHeader,
 )
-from s3gw.model import Grant
+from s3gw.model import BucketInfo, Grant
 from s3gw.operations.admission import require
 from s3gw.operations.call import Call, Response, document
 from s3gw.operations.versions import find_object, version_headers
@@ -61,8 +61,7 @@ def disposition(call: Call, key: str, head: RequestHead, *, tagged: bool = False
         require(call, SET_TAGS, key)
     if not call.trusted and not LOCK_HEADERS.isdisjoint(head.headers):
         _require_locks(call, key, head)
-    # What nobody in particular wrote is the bucket owner's: S3 would make it everybody's who does not sign.
-    owner = call.caller.id if call.caller.id != ANONYMOUS.id else info.owner
+    owner = owner_of_new(call, info)
     if not asked and OWNERSHIP_CONTROLS not in info.documents:
         return owner, None
     rules = rules_of(info)
@@ -78,6 +77,12 @@ def disposition(call: Call, key: str, head: RequestHead, *, tagged: bool = False
     if not call.trusted and grants_beyond(grants, owner, info.owner):
         require(call, SET_ACL, key)
     return owner, grants
+
+
+def owner_of_new(call: Call, bucket: BucketInfo) -> str:
+    """Whose an object is that the caller writes, if neither a list nor the bucket says otherwise."""
+    # What nobody in particular wrote is the bucket owner's: S3 would make it everybody's who does not sign.
+    return call.caller.id if call.caller.id != ANONYMOUS.id else bucket.owner
 
 
 def _require_locks(call: Call, key: str, head: RequestHead) -> None:

@@ -5,18 +5,22 @@ Sources: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html and 
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+from hashlib import sha256
+
 from s3gw.cipher import DataKey
 from s3gw.errors import (
+    IncompleteBody,
     InternalError,
     InvalidArgument,
     InvalidPart,
     InvalidRequest,
     NoSuchKey,
 )
-from s3gw.model import ByteRange, Checksum, ObjectInfo
-from s3gw.operations.acls import disposition
+from s3gw.model import CHUNK_BYTES, BucketInfo, ByteRange, Checksum, ObjectInfo
+from s3gw.operations.acls import disposition, owner_of_new
 from s3gw.operations.admission import absent, overlooks_governance, permit
-from s3gw.operations.call import Buffer, Call, Headers, KeptHeaders, Known, Reader, Response
+from s3gw.operations.call import Body, Buffer, Call, Headers, KeptHeaders, Known, Reader, Response
 from s3gw.operations.encryption import (
     check_reader,
     describe_encryption,
@@ -26,6 +30,7 @@ from s3gw.operations.encryption import (
     unlock,
 )
 from s3gw.operations.headers import (
+    DEFAULT_CONTENT_TYPE,
     checksum_headers,
     object_headers,
     overrides,
@@ -38,22 +43,85 @@ from s3gw.operations.intake import Intake, keep, refuse_size
 from s3gw.operations.lifecycle import expiration_headers
 from s3gw.operations.locks import lock_for_writing
 from s3gw.operations.multipart import part_number
-from s3gw.operations.versions import find_object, made_headers, marker_headers, open_object, version_headers
-from s3gw.s3.checksums import DEFAULT_ALGORITHM, Digests, declared
+from s3gw.operations.versions import as_made, find_object, made_headers, marker_headers, open_object, version_headers
+from s3gw.s3.checksums import DECLARING, DEFAULT_ALGORITHM, UNDECLARED, Digests, declared, whole
 from s3gw.s3.conditions import UNCONDITIONAL, Outcome, WriteCondition, delete_condition, evaluate, write_condition
 from s3gw.s3.dates import http_date
 from s3gw.s3.encryption import NOTHING
-from s3gw.s3.payload import decoder_for
+from s3gw.s3.head import ORDINARY
+from s3gw.s3.payload import check_hash, decoder_for, sent_as
 from s3gw.s3.ranges import parse_range
+from s3gw.s3.sigv4 import UNSIGNED
 from s3gw.store.conditions import require
-from s3gw.store.interface import DeleteObject, StaleBody
+from s3gw.store.interface import DeleteObject, PutObject, StaleBody
 
 LOOKS = 5
 """How often a GET looks an object up again that is replaced under its hands."""
 
 
-async def put_object(call: Call) -> Response:
+PLAIN = (ORDINARY - {"cache-control"}) | DECLARING
+"""Headers of a PUT that make nothing of an object but its bytes, their type, and a checksum."""
+
+
+def put_object(call: Call) -> Awaitable[Response]:
     """PUT /bucket/key"""
+    bucket, length = call.bucket_info, call.body.length
+    assert bucket is not None
+    if (
+        length
+        and length <= min(CHUNK_BYTES, call.gateway.max_object_bytes)
+        and not bucket.documents
+        and not call.head.raw_query
+        and call.head.headers.keys() <= PLAIN
+        and not call.head.headers.get("x-amz-content-sha256", "").startswith("STREAMING-")
+    ):
+        return _put_plain(call, bucket, length)
+    return _put(call)
+
+
+async def _put_plain(call: Call, bucket: BucketInfo, length: int) -> Response:
+    """As `_put`, for what most requests are: a small body for a bucket that asks for nothing, of which nothing is said
+    but its type and checksum. So there is nothing to be looked for, and what comes need be neither cut nor staged."""
+    headers = call.head.headers
+    checks = UNDECLARED if headers.keys() <= ORDINARY else declared(call.head, DEFAULT_ALGORITHM)
+    sent = sent_as(call.head, call.verified)
+    body = await _whole(call.body, length)
+    if sent != UNSIGNED:
+        check_hash(sent, sha256(body).hexdigest())
+    md5, checksum = whole(body, checks)
+    info = ObjectInfo(
+        size=length,
+        modified=call.gateway.clock(),
+        etag=md5,
+        inline=call.storage.begin_blob(),
+        headers={"content-type": headers.get("content-type") or DEFAULT_CONTENT_TYPE},
+        checksum=checksum,
+        owner=owner_of_new(call, bucket),
+    )
+    outcome = await call.storage.commit(
+        PutObject(call.bucket, call.key, info, body, condition=UNCONDITIONAL, bucket_created=bucket.created)
+    )
+    answer = [("ETag", f'"{md5}"'), *checksum_headers(checksum)]
+    if outcome.made is not None:
+        answer += made_headers(as_made(info, outcome))
+    return Response(200, answer)
+
+
+async def _whole(body: Body, length: int) -> bytes:
+    """All the ``length`` bytes of a body. :raises: as `Body.read`"""
+    pieces = await body.read()
+    left = length - sum(map(len, pieces))
+    while left:
+        arrived = await body.read()
+        if not arrived:
+            raise IncompleteBody()
+        pieces += arrived
+        left -= sum(map(len, arrived))
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+async def _put(call: Call) -> Response:
+    """Any PutObject."""
     head = call.head
     tags = request_tags(head)
     owner, grants = disposition(call, call.key, head, tagged=bool(tags))

@@ -22,6 +22,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from base64 import b64decode, b64encode
+from binascii import b2a_base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -196,6 +197,25 @@ def declared(head: RequestHead, default: str = "", *, only_default: bool = False
             f" actual checksum Type: {algorithm.lower()}"
         )
     return Declared(algorithm or default, value, bool(trailers), md5)
+
+
+DECLARING = frozenset(("content-md5", "x-amz-sdk-checksum-algorithm", *(_PREFIX + name.lower() for name in ALGORITHMS)))
+"""Headers in which a request declares checksums of a body that no trailers follow."""
+
+UNDECLARED = Declared(DEFAULT_ALGORITHM)
+"""What `declared` says of a request without any, where a checksum is stored all the same."""
+
+
+def whole(body: bytes, checks: Declared) -> tuple[str, Checksum | None]:
+    """The MD5, in hex, and the checksum to store of a body that is there at once and has no trailers.
+
+    :raises BadDigest: as `Declared.verify`."""
+    if checks is UNDECLARED:
+        value = b2a_base64(crt.crc64nvme(body).to_bytes(8, "big"), newline=False).decode()
+        return hashlib.md5(body, usedforsecurity=False).hexdigest(), Checksum(DEFAULT_ALGORITHM, value)
+    digests = Digests(checks.names)
+    digests.update(body)
+    return digests.hex("MD5"), checks.verify(digests, {})
 
 
 def _content_md5(head: RequestHead) -> bytes | None:

@@ -74,7 +74,9 @@ ORDINARY = frozenset(
         "cache-control",
         "connection",
         "content-length",
+        "content-type",
         "date",
+        "expect",
         "host",
         "pragma",
         "range",
@@ -85,7 +87,7 @@ ORDINARY = frozenset(
         "x-amz-user-agent",
     }
 )
-"""Headers that say nothing of what is wanted but the range of it, and no condition."""
+"""Headers that say nothing of what is wanted but the range of it, and no condition; of what is sent only the type."""
 
 
 class RequestHead:

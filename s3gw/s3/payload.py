@@ -73,7 +73,7 @@ def decoder_for(head: RequestHead, verified: Verified | None) -> PayloadDecoder:
     :raises MissingContentLength: for aws-chunked without x-amz-decoded-content-length.
     :raises InvalidArgument: :raises NotImplemented: for an x-amz-content-sha256 that we do not know.
     """
-    mode = payload_mode(head.header("x-amz-content-sha256") or UNSIGNED) if verified is None else verified.payload
+    mode = sent_as(head, verified)
     if mode == UNSIGNED:
         return IdentityDecoder(_length(head.header("content-length")))
     if not mode.startswith("STREAMING-"):
@@ -87,6 +87,22 @@ def decoder_for(head: RequestHead, verified: Verified | None) -> PayloadDecoder:
         announced=None if mode == STREAMING else announced_trailers(head),
         chain=None if verified is None or mode == STREAMING_UNSIGNED_TRAILER else _SignatureChain(verified),
     )
+
+
+def sent_as(head: RequestHead, verified: Verified | None) -> str:
+    """What x-amz-content-sha256 says of the body. :raises: as `decoder_for`, but for a missing length"""
+    if verified is not None:
+        return verified.payload
+    sent = head.headers.get("x-amz-content-sha256")
+    return payload_mode(sent) if sent else UNSIGNED
+
+
+def check_hash(declared: str, computed: str) -> None:
+    """Compare the SHA-256 of a body, in hex, with the one that its request declares.
+
+    :raises XAmzContentSHA256Mismatch:"""
+    if computed != declared:
+        raise XAmzContentSHA256Mismatch(ClientComputedContentSHA256=declared, S3ComputedContentSHA256=computed)
 
 
 def announced_trailers(head: RequestHead) -> frozenset[str]:
@@ -174,11 +190,7 @@ class HashedDecoder(PayloadDecoder):
 
     def _finish(self) -> None:
         super()._finish()
-        computed = self._hash.hexdigest()
-        if computed != self._declared:
-            raise XAmzContentSHA256Mismatch(
-                ClientComputedContentSHA256=self._declared, S3ComputedContentSHA256=computed
-            )
+        check_hash(self._declared, self._hash.hexdigest())
 
 
 class ChunkedDecoder(PayloadDecoder):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
+from collections.abc import Awaitable, Callable
 from email.utils import formatdate
+from functools import partial
+from typing import Any
 from zlib import crc32
 
 import msgspec
@@ -12,16 +15,21 @@ from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s3gw.model import ObjectInfo
+from s3gw.credentials import Credential
+from s3gw.model import CHUNK_BYTES, BucketInfo, ObjectInfo
+from s3gw.operations import objects
+from s3gw.operations.call import Call, Response
+from s3gw.s3.checksums import ALGORITHMS, Digests
 from s3gw.store.interface import PutObject
 from s3gw.web import respond
-from tests.operations.harness import ALICE, HOST, NOW, Answer, GatewayTestCase, signed
+from tests.operations.harness import ALICE, BOB, HOST, NOW, Answer, GatewayTestCase, MasterKeysInMemory, signed
 
 HELLO = hashlib.md5(b"hello").hexdigest()
 EARLIER, NOW_TEXT, LATER = (formatdate(NOW + shift, usegmt=True) for shift in (-60, 0, 60))
 MISSING = '"0123456789abcdef0123456789abcdef"'
 
 quick = settings(max_examples=60, deadline=None)
+thorough = settings(max_examples=120, deadline=None)
 
 KEYS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=60)
 """Every key that there can be, nearly: 1024 bytes are the most."""
@@ -440,3 +448,120 @@ class HotTests(ObjectCase):
         self.request("DELETE", "/bucket/key")
         self.assertEqual(404, self.request("GET", "/bucket/key").status)
         self.assertEqual(404, self.request("HEAD", "/bucket/key").status)
+
+
+def _digest(algorithm: str, body: bytes) -> str:
+    """What a client declares: the digest of a body in base64."""
+    digests = Digests((algorithm,))
+    digests.update(body)
+    return digests.base64(algorithm)
+
+
+@st.composite
+def _uploads(draw: st.DrawFn) -> tuple[dict[str, str], bytes]:
+    """Headers and body of a PUT, right or wrong; mostly such as `objects._put_plain` is for."""
+    body = b"x" * draw(st.sampled_from([0, 1, 1000, CHUNK_BYTES, CHUNK_BYTES + 1]))
+    told = st.sampled_from([body, b"other"])
+    headers: dict[str, str] = {}
+    several = 2 if draw(st.booleans()) else 0
+    for name in draw(st.lists(st.sampled_from(list(ALGORITHMS)), unique=True, max_size=several)):
+        headers[f"x-amz-checksum-{name}"] = draw(st.one_of(told.map(partial(_digest, name)), st.just("nonsense")))
+    if draw(st.booleans()):
+        headers["Content-MD5"] = draw(st.one_of(told.map(partial(_digest, "MD5")), st.just("nonsense")))
+    if draw(st.booleans()):
+        digest = told.map(lambda of: hashlib.sha256(of).hexdigest())
+        headers["x-amz-content-sha256"] = draw(st.one_of(digest, st.sampled_from(["UNSIGNED-PAYLOAD", "nonsense"])))
+    others = {
+        "x-amz-sdk-checksum-algorithm": ["CRC32", "SHA256", "nonsense"],
+        "Content-Type": ["", "text/plain"],
+        "Expect": ["100-continue"],
+        "Range": ["bytes=0-1"],
+        "x-amz-checksum-mode": ["ENABLED"],
+        "User-Agent": ["tests"],
+        "Cache-Control": ["no-store"],
+        "Content-Encoding": ["gzip"],
+        "If-None-Match": ["*"],
+        "x-amz-acl": ["private", "public-read"],
+        "x-amz-meta-a": ["b"],
+        "x-amz-tagging": ["a=b"],
+        "x-amz-server-side-encryption": ["AES256"],
+        "x-amz-storage-class": ["STANDARD", "GLACIER"],
+    }
+    for name in draw(st.lists(st.sampled_from(list(others)), unique=True, max_size=2)):
+        headers[name] = draw(st.sampled_from(others[name]))
+    return headers, body
+
+
+class PlainPutTests(GatewayTestCase):
+    """A small PUT that says little of its object takes a shorter way; what comes of it is what the longer one makes."""
+
+    settings = {"master_keys": MasterKeysInMemory()}
+
+    def setUp(self) -> None:
+        """Buckets that ask for nothing and one that does, and one to which anybody may write."""
+        super().setUp()
+        for name in ("plain", "versioned", "tagged", "open"):
+            self.make_bucket(name)
+        enabled = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+        self.assertEqual(200, self.request("PUT", "/versioned", query="versioning", body=enabled).status)
+        tags = b"<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>"
+        digest = {"Content-MD5": _digest("MD5", tags)}
+        self.assertEqual(204, self.request("PUT", "/tagged", digest, tags, query="tagging").status)
+        self.assertEqual(200, self.request("PUT", "/open", {"x-amz-acl": "public-read-write"}, query="acl").status)
+        self.plain = objects._put_plain
+        self.taken = 0
+
+    def outcome(
+        self, way: Callable[..., Awaitable[Response]], bucket: str, headers: dict[str, str], body: bytes, sign: Any
+    ) -> tuple[Any, ...]:
+        """The answer to a PUT, and what is then in the store."""
+        self.patch(objects, "_put_plain", way)
+        answer = self.request("PUT", f"/{bucket}/key", headers, body, sign=sign)
+        shown = dict(answer.headers)
+        told = answer.body.replace(shown.pop("x-amz-request-id").encode(), b"")
+        (info,) = self.gateway.store.look_up([(bucket, "key")])
+        kept = b""
+        if isinstance(info, ObjectInfo):
+            kept = self.get(f"/{bucket}/key") if info.owner == ALICE.owner.id else b"not ours"
+            inline = b"some" if info.inline else b""
+            info = msgspec.structs.replace(info, inline=inline, extents=(), encryption=None, order=0)
+            self.assertEqual(204, self.request("DELETE", f"/{bucket}/key").status)
+        version = shown.pop("x-amz-version-id", "")
+        if info is not None and info.checksum is not None and "x-amz-server-side-encryption" in headers:
+            info = msgspec.structs.replace(info, checksum=None)
+        return answer.status, shown, told, bool(version), info, kept
+
+    def counted(self, call: Call, bucket: BucketInfo, length: int) -> Awaitable[Response]:
+        """The shorter way."""
+        self.taken += 1
+        return self.plain(call, bucket, length)
+
+    @thorough
+    @given(
+        st.sampled_from(["plain", "versioned", "tagged", "open", "none"]),
+        _uploads(),
+        st.sampled_from([ALICE, ALICE, ALICE, BOB, None]),
+    )
+    def test_same(self, bucket: str, upload: tuple[dict[str, str], bytes], sign: Credential | None) -> None:
+        """Whatever is sent, whoever sends it: the same answer, and the same object."""
+        headers, body = upload
+        expected = self.outcome(lambda call, *_: objects._put(call), bucket, headers, body, sign)
+        self.assertEqual(expected, self.outcome(self.counted, bucket, headers, body, sign))
+
+    def test_taken(self) -> None:
+        """It is taken by what SDKs and plain clients send, however it arrives."""
+        self.patch(objects, "_put_plain", self.counted)
+        self.client().put_object(Bucket="plain", Key="sdk", Body=b"x", ContentType="text/plain")
+        self.assertEqual(1, self.taken)
+        self.request("PUT", "/plain/key", {"Expect": "100-continue"}, [b"a", b"b" * 999, b"c"])
+        self.assertEqual(b"a" + b"b" * 999 + b"c", self.get("/plain/key"))
+        self.assertEqual(2, self.taken)
+
+    def test_cut(self) -> None:
+        """A body that does not come to its end is no object."""
+        connection = self.gateway.connect()
+        lines = signed("PUT", "/plain/key", {"Host": HOST, "Content-Length": "9"}, b"123456789", ALICE)
+        head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        connection.send(f"PUT /plain/key HTTP/1.1\r\n{head}\r\n12345".encode())
+        connection.close()
+        self.assertEqual([None], self.gateway.store.look_up([("plain", "key")]))
