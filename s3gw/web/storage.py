@@ -116,6 +116,8 @@ class _CommitLane(Lane[Mutation, Committed]):
 
 def _name(mutation: Mutation) -> tuple[str, str]:
     """The bucket and key that a mutation changes; no key for one of the bucket itself."""
+    if isinstance(mutation, PutObject):
+        return mutation.bucket, mutation.key
     if isinstance(mutation, CreateBucket):
         return mutation.info.name, ""
     if isinstance(mutation, OF_BUCKETS):
@@ -393,27 +395,32 @@ class LaneStorage:
         """Do one mutation, durably.
 
         :raises S3Error: why it did not happen; blobs staged for it are given up."""
-        for pause in self._pauses():
+        staged = _staged(mutation)
+        pauses: Iterator[float] | None = None
+        while True:
             try:
-                if self._store.unsettled(_staged(mutation)):
-                    await self.in_thread(lambda: self._store.settle(_staged(mutation)))
+                if staged and self._store.unsettled(staged):
+                    await self.in_thread(lambda: self._store.settle(staged))
                 outcome = await self._commits.ask(mutation)
+                break
             except StoreStalled:
+                pauses = pauses or self._pauses()
+                pause = next(pauses, None)
+                if pause is None:
+                    self.discard(staged)
+                    raise SlowDown() from None
                 await deferLater(self._clock, pause)
-                continue
             except StoreFull:
-                self.discard(_staged(mutation))
+                self.discard(staged)
                 raise InsufficientStorage() from None
             except StoreFailed:
                 # It may have happened: what was staged must stay. The next open sweeps it if nothing names it.
                 raise InternalError() from None
             except (S3Error, CorruptChunk):
-                self.discard(_staged(mutation))
+                self.discard(staged)
                 raise
-            self._happened(mutation, outcome)
-            return outcome
-        self.discard(_staged(mutation))
-        raise SlowDown()
+        self._happened(mutation, outcome)
+        return outcome
 
     async def commit_all(self, mutations: Sequence[Mutation]) -> list[Committed | S3Error]:
         """Do several mutations, each on its own, in as few batches as they fit; the outcome of each."""
@@ -430,14 +437,15 @@ class LaneStorage:
         return await gatherResults([Deferred.fromCoroutine(outcome(mutation)) for mutation in mutations])
 
     def _happened(self, mutation: Mutation, outcome: Committed) -> None:
-        if isinstance(mutation, (CreateBucket, DeleteBucket, ConfigureBucket, ConfigureCache, SetVersioning)):
+        if isinstance(mutation, _REPLACING):
+            if outcome.previous is not None:
+                self.cache.drop(outcome.previous.inline)
+        elif isinstance(mutation, (CreateBucket, DeleteBucket, ConfigureBucket, ConfigureCache, SetVersioning)):
             bucket, _ = _name(mutation)
             self._buckets.pop(bucket, None)
             # What is kept of answers says what the configuration was.
             for name in [name for name in self._known if name[0] == bucket]:
                 del self._known[name]
-        elif isinstance(mutation, _REPLACING) and outcome.previous is not None:
-            self.cache.drop(outcome.previous.inline)
         elif isinstance(mutation, AdoptObjects):
             # Their records have places now.
             self._known.clear()
