@@ -159,25 +159,29 @@ def set_versioning(ledger: Ledger, it: SetVersioning) -> Committed:
 def put_object(ledger: Ledger, it: PutObject) -> Committed:
     _require_name(it.key)
     bucket = ledger.require_bucket(it.bucket, it.bucket_created)
-    previous = _previous(ledger, it)
-    require(it.condition, it.key, ledger.live(bucket, previous))
+    row = object_row(it.bucket, it.key)
+    previous = _previous(ledger, row, it)
+    if it.condition is not ALWAYS:
+        require(it.condition, it.key, ledger.live(bucket, previous))
     if bucket.versioning:
         return put_version(ledger, bucket, it.key, it.info, body=it.body, staged=it.staged)
-    changes = ledger.refer(it.info.extents, previous.extents if previous else (), it.staged)
-    place = _replace(ledger, bucket, it.key, previous, it.info)
+    gained, lost = it.info.extents, previous.extents if previous else ()
+    changes = ledger.refer(gained, lost, it.staged) if gained or lost else {}
+    place = _replace(ledger, bucket, it.key, row, previous, it.info)
     if it.info.inline:
         body = inline_row(it.bucket, it.key)
         ledger.batch.put_inline(body, seal_inline(body, it.body, it.info.inline))
         if previous is not None and previous.inline:
             ledger.note_replaced(body, previous)
-    return Committed(_told(previous), ledger.apply(changes), place=place)
+    retired = ledger.apply(changes) if changes else ()
+    return Committed(_told(previous), retired, place=place)
 
 
 def delete_object(ledger: Ledger, it: DeleteObject) -> Committed:
     bucket = ledger.require_bucket(it.bucket, it.bucket_created)
     if it.version and (bucket.versioning or it.version != NULL):
         return delete_version(ledger, bucket, it)
-    previous = _previous(ledger, it)
+    previous = _previous(ledger, object_row(it.bucket, it.key), it)
     newest = ledger.live(bucket, previous)
     if bucket.versioning and newest is None and it.condition != ALWAYS:
         newest = History(ledger, it.bucket, it.key).newest_kept()
@@ -224,7 +228,8 @@ def put_part(ledger: Ledger, it: PutPart) -> Committed:
 def complete_upload(ledger: Ledger, it: CompleteUpload) -> Committed:
     bucket = ledger.require_bucket(it.bucket, it.bucket_created)
     ledger.require_upload(it.bucket, it.key, it.upload)
-    previous = ledger.get(OBJECT, object_row(it.bucket, it.key))
+    row = object_row(it.bucket, it.key)
+    previous = ledger.get(OBJECT, row)
     require(it.condition, it.key, ledger.live(bucket, previous))
     ledger.settle()
     parts = dict(ledger.walk(PART, parts_of(it.upload)))
@@ -237,7 +242,7 @@ def complete_upload(ledger: Ledger, it: CompleteUpload) -> Committed:
         return outcome
     changes = ledger.refer(it.info.extents, [*lost, *(previous.extents if previous else ())])
     _drop_upload(ledger, it, parts)
-    place = _replace(ledger, bucket, it.key, previous, it.info)
+    place = _replace(ledger, bucket, it.key, row, previous, it.info)
     return Committed(previous, ledger.apply(changes), place=place)
 
 
@@ -256,10 +261,10 @@ def _drop_upload(ledger: Ledger, it: CompleteUpload | AbortUpload, parts: Iterab
     ledger.delete(upload_row(it.bucket, it.key, it.upload))
 
 
-def _previous(ledger: Ledger, it: PutObject | DeleteObject) -> ObjectInfo | None:
+def _previous(ledger: Ledger, row: bytes, it: PutObject | DeleteObject) -> ObjectInfo | None:
     """The object that is to be replaced or deleted. :raises CorruptChunk: if the condition depends on it."""
     try:
-        return ledger.get(OBJECT, object_row(it.bucket, it.key))
+        return ledger.get(OBJECT, row)
     except CorruptChunk:
         if it.condition != ALWAYS:
             raise
@@ -276,7 +281,9 @@ def _require_name(name: str) -> None:
         raise InvalidArgument("A name must not contain NUL.")
 
 
-def _replace(ledger: Ledger, bucket: BucketInfo, key: str, previous: ObjectInfo | None, info: ObjectInfo) -> int:
+def _replace(
+    ledger: Ledger, bucket: BucketInfo, key: str, row: bytes, previous: ObjectInfo | None, info: ObjectInfo
+) -> int:
     """:return: the place in the queue of a cache bucket."""
     if info.order or not info.null:
         info = replace(info, order=0, null=True)
@@ -284,7 +291,7 @@ def _replace(ledger: Ledger, bucket: BucketInfo, key: str, previous: ObjectInfo 
         if previous is not None:
             leave(ledger, bucket, previous)
         info = enter(ledger, bucket, key, info)
-    ledger.put(OBJECT, object_row(bucket.name, key), info)
+    ledger.put(OBJECT, row, info)
     if previous is not None and previous.inline and not info.inline:
         ledger.delete_inline(inline_row(bucket.name, key), previous)
     return info.place
@@ -327,7 +334,8 @@ def _upload(it: CompleteUpload | AbortUpload) -> tuple[bytes, ...]:
 
 
 def _put(it: PutObject) -> tuple[bytes, ...]:
-    return (*_bucket_and_object(it), *map(unreferenced_row, it.staged))
+    rows = _bucket_and_object(it)
+    return (*rows, *map(unreferenced_row, it.staged)) if it.staged else rows
 
 
 def _part(it: PutPart) -> tuple[bytes, ...]:

@@ -36,6 +36,8 @@ names it, and again from the commit that drops its last reference until its chun
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 BUCKETS = b"B\0"
 OBJECTS = b"M\0"
 VERSIONS = b"V\0"
@@ -68,6 +70,7 @@ MAX_CHUNKS = 1 << 32
 """Chunks of one blob, at most."""
 
 
+@lru_cache(1024)
 def bucket_row(bucket: str) -> bytes:
     return f"B\0{bucket}".encode()
 

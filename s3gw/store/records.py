@@ -36,8 +36,12 @@ T = TypeVar("T")
 Buffer = bytes | bytearray | memoryview
 
 
+SHORT = 4096
+"""Bytes that are copied sooner than awscrt is called once more."""
+
+
 def _crc(row: bytes, payload: Buffer) -> bytes:
-    crc: int = crc32c(payload, crc32c(row))
+    crc: int = crc32c(row + payload) if len(payload) < SHORT else crc32c(payload, crc32c(row))
     return crc.to_bytes(CRC_BYTES, "big")
 
 
@@ -145,8 +149,11 @@ def open_chunk(row: bytes, value: bytes | None) -> memoryview:
 
 def seal_inline(row: bytes, body: Buffer, inline: bytes) -> bytes:
     """The value of an inline body's row."""
-    payload = b"".join((body, inline))
-    return payload + _crc(row, payload)
+    if len(body) < SHORT:
+        payload = b"".join((body, inline))
+        return payload + _crc(row, payload)
+    crc = crc32c(inline, crc32c(body, crc32c(row)))
+    return b"".join((body, inline, crc.to_bytes(CRC_BYTES, "big")))
 
 
 def open_inline(row: bytes, value: bytes | None, inline: bytes) -> memoryview:

@@ -70,6 +70,8 @@ class Staging:
     def settle(self, blobs: Iterable[bytes]) -> None:
         """As `IObjectStore.settle`."""
         unlogged = self._unlogged
+        if not unlogged:
+            return
         for blob in blobs:
             if blob not in unlogged:
                 continue
