@@ -74,6 +74,7 @@ class UnitTests(SynchronousTestCase):
         self.assertGreaterEqual(int(unit["TimeoutStopSec"][0]), settings.drain_seconds + 30)
         self.assertGreater(int(unit["LimitNOFILE"][0]), 4 * settings.max_connections)
         self.assertEqual((unit["KillSignal"], unit["Restart"]), (["SIGTERM"], ["on-failure"]))
+        self.assertEqual(unit["StartLimitIntervalSec"], ["0"])
 
     def test_socket(self) -> None:
         """The service gets the one socket that the other unit holds, of the family that it expects."""
