@@ -17,12 +17,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
+from twisted.python.threadpool import ThreadPool
 from twisted.web.resource import IResource, Resource
 
 from s3gw.allocator import keep_buffers
@@ -51,7 +53,8 @@ from s3gw.web.site import BucketSite, GatewaySite
 from s3gw.web.storage import LaneStorage
 from s3gw.web.sweep import UploadSweep
 from s3gw.web.tls import ServerCertificate
-from s3gw.web.workers import Workers
+
+T = TypeVar("T")
 
 SWITCH_INTERVAL_SECONDS = 0.0005
 """How long a pool thread waits for the interpreter before it insists: it decides the latency of every lane."""
@@ -141,11 +144,12 @@ class GatewayService(Service):
             sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
             # What is imported stays: the collector need not look through it, which takes it 10 ms while all wait.
             gc.freeze()
-        self._workers = Workers(self._reactor, self._settings.threads, "s3gw")
-        hand_over = self._workers.hand_over
+        threads = self._settings.threads
+        self._pool = ThreadPool(threads, threads, name="s3gw")
+        self._pool.start()
         self._storage = LaneStorage(
             self._store,
-            hand_over,
+            self._in_pool,
             self._reactor,
             int(self._settings.cache_bytes * HOT_SHARE),
         )
@@ -157,7 +161,7 @@ class GatewayService(Service):
         self._scrub = Scrub(
             self._store,
             self._settings.db_path / STATE,
-            hand_over,
+            self._in_pool,
             self._reactor,
             time.time,
             self._settings.scrub_days,
@@ -166,7 +170,7 @@ class GatewayService(Service):
         self._scrub.start()
         self._storage.forgetting.start()
         self._apply_cache_rules()
-        self._checkpoints = Checkpoints(self._store, self._settings.checkpoint_dir, hand_over, time.time)
+        self._checkpoints = Checkpoints(self._store, self._settings.checkpoint_dir, self._in_pool, time.time)
         self._watch()
         self._on_signal(signal.SIGHUP, self.reload)
         # Without a place for checkpoints as well: unhandled, the signal would end the process.
@@ -174,6 +178,9 @@ class GatewayService(Service):
         self._serving = True
         for listener, port in self._ports:
             self.log.info("{line}", line=announcement(listener, port))
+
+    def _in_pool(self, work: Callable[[], T]) -> Deferred[T]:
+        return deferToThreadPool(self._reactor, self._pool, work)
 
     def _tree(self) -> ServiceResource:
         settings = self._settings
@@ -305,7 +312,7 @@ class GatewayService(Service):
         await self._storage.drained()
         await self._checkpoints.ended()
         try:
-            await self._workers.hand_over(self._store.close)
+            await self._in_pool(self._store.close)
         except StoreFailed as error:
             # It is closed all the same; whoever starts it again is told what is left.
             self.log.error("stopped: the database is closed, but not in order: {error}", error=error)
@@ -313,7 +320,7 @@ class GatewayService(Service):
             self.log.info("stopped: the database is closed")
         finally:
             # Its threads would keep the process for ever.
-            self._workers.stop()
+            self._pool.stop()
 
 
 class _Closed(Resource):

@@ -22,7 +22,7 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 HandOver = Callable[[Callable[[], Any]], "Deferred[Any]"]
-"""Runs a function in another thread: `web.workers.Workers.hand_over`, or `defer.execute` in tests."""
+"""Runs a function in another thread: `deferToThreadPool` with its first arguments, or `defer.execute` in tests."""
 
 
 class Lane(Generic[Job, Result]):
