@@ -35,7 +35,7 @@ def run_backup(arguments: argparse.Namespace, report: Report) -> int:
         raise AdminError(f"{place} is inside of what is to be backed up")
     repository = Repository.made(place)
     with place.locked():
-        with _checkpoint(source, arguments) as checkpoint:
+        with _checkpoint(source, arguments, report) as checkpoint:
             size = sum(path.stat().st_size for path in checkpoint.iterdir())
             with report.progress("backed up", size, size=True) as step:
                 added = repository.add(checkpoint, _now(), step)
@@ -68,7 +68,7 @@ def _place(arguments: argparse.Namespace) -> Place:
 
 
 @contextmanager
-def _checkpoint(source: Path, arguments: argparse.Namespace) -> Iterator[Path]:
+def _checkpoint(source: Path, arguments: argparse.Namespace, report: Report) -> Iterator[Path]:
     """What is to be copied; a checkpoint that was made for it is removed at the end."""
     if arguments.from_checkpoint:
         yield _newest(source)
@@ -77,7 +77,7 @@ def _checkpoint(source: Path, arguments: argparse.Namespace) -> Iterator[Path]:
         made = ask_checkpoint(source, arguments.online)
     else:
         made = source / CHECKPOINT
-        with database(source) as engine:
+        with database(source, report) as engine:
             shutil.rmtree(made, ignore_errors=True)  # of a backup that was interrupted
             take_checkpoint(engine, str(made))
     # From here on a gateway may run, and write: the checkpoint is no part of the database any more.

@@ -44,7 +44,7 @@ class Checked(msgspec.Struct):
 
 def run_check(arguments: argparse.Namespace, report: Report) -> int:
     """``s3gw-admin check DB [--repair] [--quarantine DIR]``"""
-    with database(arguments.db) as engine:
+    with database(arguments.db, report) as engine:
         check = _Check(engine, report)
         check.look()
         check.result.found = len(check.found)
@@ -124,7 +124,7 @@ def estimated_rows(engine: Engine) -> int:
 
 def run_salvage(arguments: argparse.Namespace, report: Report) -> int:
     """``s3gw-admin salvage DB NEW``"""
-    with database(arguments.db) as engine, report.progress("rows copied", estimated_rows(engine)) as seen:
+    with database(arguments.db, report) as engine, report.progress("rows copied", estimated_rows(engine)) as seen:
         done = salvage(engine, str(arguments.new), seen)
     lines = [*(f"lost: {name}" for name in done.lost), f"{done.copied} rows copied, {len(done.lost)} lost"]
     report.result(done, lines)

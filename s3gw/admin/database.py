@@ -7,16 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from s3gw.admin.report import AdminError
+from s3gw.admin.report import AdminError, Report
 from s3gw.store.engine import Engine
 from s3gw.store.offline import offline
 
 
 @contextmanager
-def database(path: Path) -> Iterator[Engine]:
-    """As `offline`. :raises AdminError: it belongs to another user. :raises StoreUnusable:"""
+def database(path: Path, report: Report) -> Iterator[Engine]:
+    """As `offline`; what a crash or the disk has taken is reported.
+
+    :raises AdminError: it belongs to another user. :raises StoreUnusable:
+    """
     require_owner(path)
-    with offline(str(path)) as engine:
+    with offline(str(path), report.error) as engine:
         yield engine
 
 

@@ -33,7 +33,7 @@ def run_rotate(arguments: argparse.Namespace, report: Report) -> int:
         ring = MasterKeyRing(arguments.file.absolute())
     except ConfigurationError as error:
         raise AdminError(str(error)) from None
-    with database(arguments.db) as engine, report.progress("records read") as seen:
+    with database(arguments.db, report) as engine, report.progress("records read") as seen:
         found = rewrap(engine, _to_active(ring), seen)
     lines = [
         f"put under {ring.active.id}: {found.rewrapped}; under it before, or under customer keys: {found.unchanged}"

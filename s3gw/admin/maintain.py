@@ -15,7 +15,7 @@ from s3gw.store.usage import Usage, usage
 
 def run_stats(arguments: argparse.Namespace, report: Report) -> int:
     """``s3gw-admin stats DB``"""
-    with database(arguments.db) as engine, report.progress("records read") as seen:
+    with database(arguments.db, report) as engine, report.progress("records read") as seen:
         found = usage(engine, seen)
     report.result(found, _stats_lines(found))
     return 0
@@ -45,9 +45,11 @@ def run_compact(arguments: argparse.Namespace, report: Report) -> int:
     """``s3gw-admin compact DB``"""
     require_owner(arguments.db)
     store = RocksStore.open(str(arguments.db), cache_bytes=CACHE_BYTES, create=False, reserve_bytes=0)
+    for line in store.damage:
+        report.error(line)
     swept = store.swept
     store.close()
-    with database(arguments.db) as engine:
+    with database(arguments.db, report) as engine:
         before = engine.properties()["sst_bytes"]
         with report.progress("column families compacted", len(FAMILIES)) as done:
             for family in FAMILIES:

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from threading import Thread
+from tempfile import TemporaryDirectory
+from threading import Lock, Thread
 from time import perf_counter
 from typing import Literal, Protocol
 from weakref import WeakSet
@@ -35,7 +36,8 @@ from rocksdict import (
 from s3gw.store.figures import figures, unflushed
 from s3gw.store.interface import CorruptChunk, StoreFailed, StoreFull, StoreStalled
 from s3gw.store.keys import after_prefix
-from s3gw.store.options import CHUNKS, FAMILIES, INLINE, MIB, RECORDS, body_options, database_options
+from s3gw.store.options import CHUNKS, FAMILIES, INLINE, MIB, RECORDS, body_options, closed_options, database_options
+from s3gw.store.seams import row_after
 
 Durability = Literal["commit", "os", "memory"]
 
@@ -51,6 +53,8 @@ CUT_OFF_SECONDS = 1.0
 """How long `Engine.close` waits for a merge."""
 
 BACKGROUND_ERRORS = "rocksdb.background-errors"
+
+FIRST_LOG = "rocksdb.min-log-number-to-keep"
 
 CHECKPOINT_FLUSHES = 2
 """Rounds of flushes before a checkpoint: each has to flush what came in during the one before it."""
@@ -163,6 +167,8 @@ class Engine:
         self._chunks = self._records.get_column_family(CHUNKS)
         self._families = {CHUNKS: self._chunks, INLINE: self._inline, RECORDS: self._records}
         self._handles = {name: self._records.get_column_family_handle(name) for name in (INLINE, CHUNKS)}
+        self._order = Lock()
+        self._logged: int | None = None
         self._open = True
         self.walks: WeakSet[Walking] = WeakSet()
         self._key_may_exist = self._records.key_may_exist
@@ -231,7 +237,7 @@ class Engine:
         return iterator
 
     def sequence(self) -> int:
-        """A number that each write makes greater."""
+        """The number of the last row that was written: each row has the next one."""
         return self._records.latest_sequence_number()
 
     @staticmethod
@@ -272,7 +278,11 @@ class Engine:
         nbytes = batch.nbytes
         start = perf_counter()
         try:
-            self._records.write(batch.take(), self._options if logged else self._unlogged_options)
+            with self._order:
+                if logged and self._logged is None:
+                    self._records.write(batch.take(), self._options)
+                else:
+                    self._write_beside(batch, logged)
         except Exception as error:
             self._note(op, 0, start, failed=True)
             meaning = _meaning(error)
@@ -283,6 +293,17 @@ class Engine:
                 meaning = StoreFailed(str(error))
             raise meaning from error
         self._note(op, nbytes, start)
+
+    def _write_beside(self, batch: Batch, logged: bool) -> None:
+        """Write past the log, or through it behind rows that went past it: then it tells of them, see `seams`."""
+        if self._logged is None:
+            self._logged = self.sequence()
+        if not logged:
+            self._records.write(batch.take(), self._unlogged_options)
+            return
+        batch.put(*row_after(self._logged))
+        self._records.write(batch.take(), self._options)
+        self._logged = None
 
     def sync(self) -> None:
         """Return when everything written is as durable as was asked for.
@@ -415,6 +436,22 @@ def each(get: Callable[[list[bytes]], list[bytes | None]], keys: list[bytes]) ->
         if len(keys) == 1:
             return [error.with_traceback(None)]
         return [value for key in keys for value in each(get, [key])]
+
+
+def first_log(path: str) -> int:
+    """The number of the first log that opening the database in a directory, which nobody has open, would replay."""
+    with TemporaryDirectory(prefix="s3gw-") as empty:
+        families = [name for name in Rdict.list_cf(path) if name != RECORDS]
+        database = Rdict(
+            path,
+            closed_options(empty),
+            column_families={name: closed_options(empty) for name in families},
+            access_type=AccessType.read_only(),
+        )
+        try:
+            return database.property_int_value(FIRST_LOG) or 0
+        finally:
+            database.close()
 
 
 def _write_options(*, logged: bool) -> WriteOptions:

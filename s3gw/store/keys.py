@@ -16,6 +16,7 @@ the same of a version      ``D\\0<bucket>\\0<key>\\0<place, 8 bytes>``   the sam
 cache bucket               ``K\\0<bucket>``                            `CacheState`
 queue of a cache bucket    ``Q\\0<bucket>\\0<place, 8 bytes>``         `QueueRecord`
 reads in a cache bucket    ``Y\\0<bucket>\\0<page, 8 bytes>``          `ReadsRecord`
+seam of the log            ``L\\0``                                     a sequence number, see `seams`
 chunk (*chunks*)           ``C\\0<blob, 16 bytes><number, 4 bytes>``    the bytes of chunk ``number``
 =========================  ==========================================  ==============================================
 
@@ -49,6 +50,7 @@ UNREFERENCED = b"X\0"
 CACHES = b"K\0"
 QUEUES = b"Q\0"
 READS = b"Y\0"
+LOG = b"L\0"
 INLINE_BODIES = b"D\0"
 CHUNKS = b"C\0"
 

@@ -10,12 +10,13 @@ believe that all is well, and nothing must be thrown away.
 | none                       | a log that ended between two writes          | nothing                         |
 | with no good one behind it | what a power cut leaves                      | told                            |
 | with good ones behind it   | damage, or writes that a power cut reordered | told; the log is kept in `KEPT` |
-| none, but zeros at the end | an end that was never synced                 | told; later logs go to `KEPT`   |
+| none, but the next log     | an end that was never synced                 | told; later logs go to `KEPT`   |
+| does not go on there       |                                              |                                 |
 
-RocksDB takes zeros for the end of a log, as it should of the last one. Of an earlier one they are writes that are lost,
-and it would replay the next log behind that hole: records would come back without what was written before them. With
-``commit`` nothing behind the hole was acknowledged, since a sync covers all logs; with ``os`` it is the last of what
-may go. An earlier log that is merely short, by whole writes, cannot be told from a whole one.
+A log that lost its last writes, or has zeros in their place, looks whole to RocksDB. That is right for the last one. Of
+an earlier one it would replay the next log behind that hole: records would come back without what was written before
+them. With ``commit`` nothing behind the hole was acknowledged, since a sync covers all logs; with ``os`` it is the last
+of what may go. How a hole is found out: `seams`.
 
 The MANIFEST is synced after each edit, before anything is done because of it. So one that is unfinished was never
 acted on. RocksDB takes that for granted where the file just ends, and refuses to open where zeros fill it up to the
@@ -33,10 +34,17 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Callable
+from itertools import chain, count
 from mmap import ACCESS_READ, mmap
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from awscrt.checksums import crc32c
+
+from s3gw.store.engine import first_log
+from s3gw.store.seams import HEAD_BYTES, Span, first_behind_hole
+
+T = TypeVar("T")
 
 KEPT = "damaged-logs"
 """The directory, within that of the database, that keeps damaged logs from being deleted."""
@@ -50,23 +58,27 @@ SECTOR = 512
 BLOCK = 32 * 1024
 HEADER = 7
 
+WHOLE, FIRST, _MIDDLE, LAST = 1, 2, 3, 4
+"""What of a record is in a fragment."""
+
 _TYPES = [crc32c(bytes((kind,))) for kind in range(256)]
 
 
 class LogScan(NamedTuple):
     """What is in a log: where its first bad fragment begins, or None; good fragments before it; whether some follow;
-    where zeros begin that fill a log without a bad one up to its length, or None."""
+    where the last whole record before it begins, or None."""
 
     bad: int | None
     good: int
     good_behind: bool
-    zeros: int | None = None
+    last: int | None = None
 
 
 def scan_log(data: memoryview) -> LogScan:
     """Read a log through, as far as it takes to know."""
     bad: int | None = None
-    good = at = written = 0
+    last: int | None = None
+    good = at = begun = 0
     while len(data) - at >= HEADER:
         left = BLOCK - at % BLOCK
         end = _end(data, at)
@@ -74,9 +86,13 @@ def scan_log(data: memoryview) -> LogScan:
             at += left
         elif end and _is_good(data, at, end):
             if bad is not None:
-                return LogScan(bad, good, True)
+                return LogScan(bad, good, True, last)
             good += 1
-            at = written = end
+            if data[at + 6] in (WHOLE, FIRST):
+                begun = at
+            if data[at + 6] in (WHOLE, LAST):
+                last = begun
+            at = end
         elif not any(data[at : at + left]):
             at += left  # a hole, or room that was made beforehand; what is behind it will tell
             if bad is None and any(data[at:]):
@@ -88,7 +104,22 @@ def scan_log(data: memoryview) -> LogScan:
             at = end if end and _end(data, end) and _is_good(data, end, _end(data, end)) else at + left
     if bad is None and any(data[at:]):
         bad = at
-    return LogScan(bad, good, False, written if bad is None and written < len(data) else None)
+    return LogScan(bad, good, False, last)
+
+
+def record_at(data: memoryview, at: int, limit: int | None = None) -> bytes:
+    """The whole record that begins here, or its first ``limit`` bytes at least."""
+    record = b""
+    while True:
+        left = BLOCK - at % BLOCK
+        if left < HEADER:
+            at += left
+            continue
+        end = _end(data, at)
+        record += data[at + HEADER : end]
+        if data[at + 6] in (WHOLE, LAST) or (limit is not None and len(record) >= limit):
+            return record
+        at = end
 
 
 def _end(data: memoryview, at: int) -> int:
@@ -104,34 +135,64 @@ def _is_good(data: memoryview, at: int, end: int) -> bool:
     return rotated & 0xFFFFFFFF == int.from_bytes(data[at : at + 4], "little") and bool(data[at + 6])
 
 
-def inspect_logs(path: str) -> list[str]:
-    """What is wrong with the logs of the database in a directory, in words. Those that are damaged are kept."""
-    names = sorted(name for name in os.listdir(path) if re.fullmatch(r"[0-9]+\.log", name))
-    scans = [_scan_file(os.path.join(path, name)) for name in names]
+class Log(NamedTuple):
+    """A log file: its name, what is in it, and which rows; those are None if there is no whole write."""
+
+    name: str
+    scan: LogScan
+    span: Span | None
+
+    @property
+    def number(self) -> int:
+        return int(self.name.partition(".")[0])
+
+
+def recover(path: str) -> list[str]:
+    """Make the database in a directory, which nobody has open, ready to be opened; in words, what was lost.
+
+    Where somebody has it open nothing is changed: a log is whole when the next one begins.
+    """
+    return [*mend_manifest(path), *inspect_logs(path, lambda: first_log(path))]
+
+
+def inspect_logs(path: str, replayed_from: Callable[[], int]) -> list[str]:
+    """What is wrong with the logs of the database in a directory, in words. Those that are damaged are kept.
+
+    :param replayed_from: tells the number of the first log that will be replayed. It is asked for if there seems to be
+        a hole: there is one between logs that were to be deleted, when some are and some are not yet.
+    """
+    names = [name for name in os.listdir(path) if re.fullmatch(r"[0-9]+\.log", name)]
+    logs = sorted(filter(None, (_read_log(path, name) for name in names)), key=lambda log: log.number)
+    hole = first_behind_hole([log.span for log in logs])
+    if hole is not None:
+        first = replayed_from()
+        logs = [log for log in logs if log.number >= first]
+        hole = first_behind_hole([log.span for log in logs])
     lines = []
-    for number, (name, scan) in enumerate(zip(names, scans, strict=True)):
-        later = [other for other, found in zip(names[number + 1 :], scans[number + 1 :], strict=True) if found.good]
-        if scan.bad is None:
-            if scan.zeros is not None and later:
-                _put_aside(path, later)
-                lines.append(
-                    f"the log {name} ends in zeros from byte {scan.zeros}: a power cut took writes that were not "
-                    f"synced, so those behind them are not applied; {', '.join(later)} kept in "
-                    f"{os.path.join(path, KEPT)}"
-                )
-                break
-            continue
-        if scan.good_behind or later:
-            for each in (name, *later):
-                _keep(path, each)
+    for index, (name, scan, _) in enumerate(logs):
+        later = [log.name for log in logs[index + 1 :] if log.scan.good]
+        if scan.bad is not None:
+            lines.append(_judge_damage(path, name, scan, later))
+            break
+        if index + 1 == hole:
+            _put_aside(path, later)
             lines.append(
-                f"the log {name} is damaged at byte {scan.bad}: writes behind that are not applied, and may have been "
-                f"acknowledged; {', '.join((name, *later))} kept in {os.path.join(path, KEPT)}"
+                f"the log {name} ends too early: a power cut took writes that were not synced, so those behind them "
+                f"are not applied; {', '.join(later)} kept in {os.path.join(path, KEPT)}"
             )
-        else:
-            lines.append(f"the log {name} ends at byte {scan.bad} within a write, which nobody was told of")
-        break
+            break
     return lines
+
+
+def _judge_damage(path: str, name: str, scan: LogScan, later: list[str]) -> str:
+    if not scan.good_behind and not later:
+        return f"the log {name} ends at byte {scan.bad} within a write, which nobody was told of"
+    for each in (name, *later):
+        _keep(path, each)
+    return (
+        f"the log {name} is damaged at byte {scan.bad}: writes behind that are not applied, and may have been "
+        f"acknowledged; {', '.join((name, *later))} kept in {os.path.join(path, KEPT)}"
+    )
 
 
 def mend_manifest(path: str) -> list[str]:
@@ -144,7 +205,7 @@ def mend_manifest(path: str) -> list[str]:
     manifest = os.path.join(path, name)
     if re.fullmatch("MANIFEST-[0-9]+", name) is None or not os.path.exists(manifest):
         return []
-    scan = _scan_file(manifest)
+    scan = _read(manifest, scan_log)
     bad = scan.bad
     if bad is None or not scan.good or scan.good_behind:
         return []
@@ -160,13 +221,26 @@ def mend_manifest(path: str) -> list[str]:
     return [f"{name} ended at byte {bad} within an edit that was never acted on; the zeros behind it were cut off"]
 
 
-def _scan_file(path: str) -> LogScan:
+def _read_log(path: str, name: str) -> Log | None:
+    def read(data: memoryview) -> Log:
+        scan = scan_log(data)
+        if scan.last is None:
+            return Log(name, scan, None)
+        return Log(name, scan, Span.of(record_at(data, 0), record_at(data, scan.last, HEAD_BYTES)))
+
+    try:
+        return _read(os.path.join(path, name), read)
+    except FileNotFoundError:
+        return None  # so somebody has the database open, as opening will tell
+
+
+def _read(path: str, read: Callable[[memoryview], T]) -> T:
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         if not size:
-            return LogScan(None, 0, False)
+            return read(memoryview(b""))
         with mmap(file.fileno(), size, access=ACCESS_READ) as mapped, memoryview(mapped) as data:
-            return scan_log(data)
+            return read(data)
 
 
 def _put_aside(path: str, names: list[str]) -> None:
@@ -188,9 +262,15 @@ def _sync_directory(path: str) -> None:
 
 
 def _keep(path: str, name: str) -> None:
+    """Have a log in `KEPT` as well. Numbers of logs that were put aside come again: an older one keeps its name."""
     kept = os.path.join(path, KEPT)
     os.makedirs(kept, mode=0o700, exist_ok=True)
-    try:
-        os.link(os.path.join(path, name), os.path.join(kept, name))
-    except FileExistsError:
-        pass  # by an earlier attempt to open
+    log = os.path.join(path, name)
+    for other in chain((name,), (f"{name}.{number}" for number in count(2))):
+        try:
+            os.link(log, os.path.join(kept, other))
+        except FileExistsError:
+            if not os.path.samefile(log, os.path.join(kept, other)):
+                continue
+            # An earlier attempt to open has kept it.
+        return

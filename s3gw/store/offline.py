@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 
 from s3gw.store.engine import Engine
+from s3gw.store.logs import recover
 from s3gw.store.marker import claim
 from s3gw.store.options import MIB
 
@@ -14,15 +15,18 @@ CACHE_BYTES = 64 * MIB
 
 
 @contextmanager
-def offline(path: str) -> Iterator[Engine]:
+def offline(path: str, tell: Callable[[str], object]) -> Iterator[Engine]:
     """The engine of the database in directory ``path``, closed at the end.
 
     `RocksStore.open` would sweep what no record names. Here that stays, since in a damaged database it may be all that
     is left of something.
 
+    :param tell: called with each line about what a crash or the disk has taken.
     :raises StoreUnusable: in one line, why not; another process has it open, among others.
     """
     with claim(path, create=False):
+        for line in recover(path):
+            tell(line)
         engine = Engine(path, durability="commit", cache_bytes=CACHE_BYTES, create=False, reserve_bytes=0, observe=None)
     try:
         yield engine

@@ -32,6 +32,8 @@ FAMILIES = (*BODIES, RECORDS)
 
 MIB = 1 << 20
 
+FEW_FILES = 16
+
 TABLE_BYTES = 64 * MIB
 """Size of a table of bodies."""
 
@@ -96,6 +98,16 @@ def body_options(cache: Cache) -> Options:
     options.set_write_buffer_size(64 * MIB)
     options.set_target_file_size_base(TABLE_BYTES)
     options.set_max_bytes_for_level_base(512 * MIB)
+    return options
+
+
+def closed_options(elsewhere: str) -> Options:
+    """The options of a database that is opened to be asked what is in its MANIFEST: without its logs, and nothing is
+    written but to an empty directory ``elsewhere``."""
+    options = Options(raw_mode=True)
+    options.set_wal_dir(elsewhere)
+    options.set_db_log_dir(elsewhere)
+    options.set_max_open_files(FEW_FILES)
     return options
 
 

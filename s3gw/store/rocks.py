@@ -85,7 +85,7 @@ from s3gw.store.keys import (
     versions_of_key,
 )
 from s3gw.store.ledger import Ledger
-from s3gw.store.logs import inspect_logs, mend_manifest
+from s3gw.store.logs import recover
 from s3gw.store.marker import claim
 from s3gw.store.options import MIB
 from s3gw.store.reclaim import Rounds, delete_blobs, unreferenced
@@ -151,7 +151,7 @@ class RocksStore:
         :raises StoreUnusable: in one line, why not.
         """
         with claim(path, create=create):
-            damage = [*mend_manifest(path), *inspect_logs(path)]
+            damage = recover(path)
             engine = Engine(
                 path,
                 durability=durability,

@@ -7,6 +7,7 @@ directory after its last sync, a disk may have any part; the forms of loss that 
 |----------|----------------------------------------------------------|----------------------------------|
 | `LOST`   | nothing is there                                         | nothing is there                 |
 | `TORN`   | of each file some first writes, the last of them in part | some first ones                  |
+| `SHORT`  | of each file some first writes, each of them whole       | some first ones                  |
 | `ZEROED` | of each file some first sectors, zeros to its length     | some first ones                  |
 | `KEPT`   | everything is there, as after the kill of the process    | everything is there              |
 
@@ -25,6 +26,7 @@ Linux marks such pages clean.
 | RENAME      |      |               | old ``/`` new |                                           |
 | UNLINK      |      |               | name        |                                             |
 | LINK        |      |               | old ``/`` new |                                           |
+| RESTART     |      |               |               | another process; its ids are of its own     |
 """
 
 from __future__ import annotations
@@ -34,10 +36,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
-CREATE, ADOPT, WRITE, TRUNCATE, SYNC_BEGIN, SYNC_END, SYNC_FAILED, RENAME, UNLINK, LINK = range(1, 11)
-LOST, TORN, ZEROED, KEPT = FORMS = ("lost", "torn", "zeroed", "kept")
+CREATE, ADOPT, WRITE, TRUNCATE, SYNC_BEGIN, SYNC_END, SYNC_FAILED, RENAME, UNLINK, LINK, RESTART = range(1, 12)
+LOST, TORN, SHORT, ZEROED, KEPT = FORMS = ("lost", "torn", "short", "zeroed", "kept")
 DIRECTORY = 0
 SECTOR = 512
+IDS = 1 << 20
+"""More than one process gives."""
+
 _RECORD = struct.Struct("=IIQQ")
 
 Record = tuple[int, int, int, bytes]
@@ -54,6 +59,15 @@ def read_journal(path: Path) -> Iterator[tuple[int, Record]]:
         if at > len(data):
             return
         yield at, (kind, file, offset, bytes(data[at - length : at]))
+
+
+def note_restart(path: Path) -> None:
+    """Let a journal go on with another process, behind its last whole record."""
+    end = max((at for at, _ in read_journal(path)), default=0)
+    with path.open("r+b") as journal:
+        journal.truncate(end)
+        journal.seek(end)
+        journal.write(_RECORD.pack(RESTART, 0, 0, 0))
 
 
 class File:
@@ -85,7 +99,7 @@ class File:
         kept = len(self.pending) if form == KEPT else random.randrange(len(self.pending) + 1)
         for record in self.pending[:kept]:
             _apply(left, record)
-        if kept < len(self.pending):
+        if kept < len(self.pending) and form != SHORT:
             kind, file, offset, data = self.pending[kept]
             if kind == WRITE:
                 cut = random.randrange(len(data) + 1)
@@ -120,6 +134,7 @@ class Disk:
         self._before = {path.name: path.read_bytes() for path in start.iterdir() if path.is_file()}
         self._directory = File()  # its "writes" are changes of names
         self._unborn = -1
+        self._earlier = 0
         for name, content in self._before.items():
             self._files[self._unborn] = File(content)
             self._names[name] = self._unborn
@@ -128,7 +143,12 @@ class Disk:
     def do(self, record: Record) -> None:
         """Take in the next record of the journal."""
         kind, number, offset, data = record
-        if kind in (SYNC_BEGIN, SYNC_END, SYNC_FAILED):
+        if number != DIRECTORY:
+            number += self._earlier
+            record = kind, number, offset, data
+        if kind == RESTART:
+            self._earlier += IDS
+        elif kind in (SYNC_BEGIN, SYNC_END, SYNC_FAILED):
             self._sync(kind, number, offset)
         elif kind in (WRITE, TRUNCATE):
             self._files[number].pending.append(record)
@@ -156,16 +176,24 @@ class Disk:
             others = self._directory._syncs
             self._directory._syncs = {other: max(0, count - covered) for other, count in others.items()}
 
-    def _adopt(self, number: int, name: str) -> None:
-        """A file that was there before has got its number."""
+    def names(self) -> Names:
+        """The files that the process sees."""
         names = dict(self._names)
         for change in self._directory.pending:
             _change(names, change)
-        unborn = names[name]
+        return names
+
+    def _adopt(self, number: int, name: str) -> None:
+        """A file that was there before has got its number."""
+        unborn = self.names()[name]
         self._files[number] = self._files[unborn]
         for known in (self._names,):
             for each in [each for each, file in known.items() if file == unborn]:
                 known[each] = number
+
+    def at_seam(self) -> bool:
+        """Whether a later log was written to before an earlier one was synced."""
+        return sum(name.endswith(".log") and bool(self._files[file].pending) for name, file in self.names().items()) > 1
 
     def cut(self, where: Path, form: str, random: Random) -> None:
         """Make a directory of what is left after a power cut now."""

@@ -1,10 +1,15 @@
 """``twistd`` with a gateway whose memtables are small, so that a test sees flushes and compactions in seconds.
 
-Everything else is as it is for everybody: options, service, threads.
+Everything else is as it is for everybody: options, service, threads; but for what is in the environment:
+
+| variable               | is                                                |
+|------------------------|---------------------------------------------------|
+| `FAULTS_LOGGED_CHUNKS` | how many chunks of a body go through the log      |
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +18,7 @@ from typing import Any
 from rocksdict import Options
 from twisted.scripts.twistd import run
 
-from s3gw.store import engine
+from s3gw.store import engine, staging
 
 KIB = 1024
 
@@ -36,5 +41,6 @@ if __name__ == "__main__":
     sys.path.remove(str(Path(__file__).resolve().parent))  # the modules beside this one are not for everybody
     engine.database_options = small(engine.database_options)
     engine.body_options = small(engine.body_options)
+    staging.LOGGED_CHUNKS = int(os.environ.get("FAULTS_LOGGED_CHUNKS", staging.LOGGED_CHUNKS))
     sys.argv[0] = "twistd"
     run()

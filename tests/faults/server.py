@@ -17,7 +17,7 @@ from typing import Any
 from twisted.trial.unittest import SkipTest
 
 from s3gw.masterkeys import MasterKeyRing, add_master_key
-from tests.faults.disk import Disk, read_journal
+from tests.faults.disk import Disk, note_restart, read_journal
 from tests.live.server import LiveServer
 
 HERE = Path(__file__).parent
@@ -50,13 +50,17 @@ def shim() -> Path:
 class FaultyServer(LiveServer):
     """A `LiveServer` whose directory is watched.
 
+    :param logged_chunks: how many chunks of a body go through the log, if not as many as for everybody.
     :ivar journal: everything that was done to the directory since the last start; see `disk`.
+    :ivar settled: whether what is in the directory at a start is taken to be on disk. Else the journal goes on.
     :ivar keys: the master keys of what is encrypted.
     """
 
     program = (sys.executable, str(HERE / "gateway.py"), "-n", "--pidfile=")
 
-    def __init__(self, directory: Path, args: tuple[str, ...] = (), **options: Any) -> None:
+    def __init__(
+        self, directory: Path, args: tuple[str, ...] = (), *, logged_chunks: int | None = None, **options: Any
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         directory = directory.absolute()
         self.journal = directory / "journal"
@@ -70,6 +74,9 @@ class FaultyServer(LiveServer):
             "FAULTS_JOURNAL": str(self.journal),
             "FAULTS_CONTROL": str(control),
         }
+        if logged_chunks is not None:
+            variables["FAULTS_LOGGED_CHUNKS"] = str(logged_chunks)
+        self.settled = True
         add_master_key(directory / "keys", "only")
         self.keys = MasterKeyRing(directory / "keys")
         args = (*args, f"--sse_key_file={self.keys.path}")
@@ -77,8 +84,12 @@ class FaultyServer(LiveServer):
         self._before = directory / "before"
 
     def launch(self) -> None:
-        """Start, and do not wait. What is in the directory now is on disk."""
+        """Start, and do not wait."""
         self.calm()
+        if not self.settled:
+            note_restart(self.journal)
+            super().launch()
+            return
         self.journal.write_bytes(b"")
         shutil.rmtree(self._before, ignore_errors=True)
         if self.db_path.exists():
@@ -143,6 +154,16 @@ class FaultyServer(LiveServer):
                 yield wanted, where
             if at > wanted:
                 disk.do(late)
+
+    def seams(self) -> list[int]:
+        """Positions of the journal at which two logs had writes that were not synced."""
+        disk = Disk(self._before)
+        found = []
+        for at, record in read_journal(self.journal):
+            disk.do(record)
+            if disk.at_seam():
+                found.append(at)
+        return found
 
     @contextmanager
     def _left(self, disk: Disk, form: str, random: Random) -> Iterator[Path]:

@@ -16,7 +16,7 @@ from twisted.trial.unittest import FailTest
 from s3gw.store.interface import StoreUnusable
 from s3gw.store.rocks import RocksStore
 from tests.bounded import BoundedTestCase, join_all
-from tests.faults.disk import FORMS, LOST
+from tests.faults.disk import FORMS, KEPT, LOST, SHORT
 from tests.faults.history import BUCKET, Client, Lost
 from tests.faults.server import FaultyServer
 from tests.faults.versions import LOCKING, VERSIONING, VersionClient, digest_of
@@ -26,6 +26,8 @@ from tests.torture import RUNS, SEED
 CUTS = 8
 """In each form, for each run."""
 OPERATIONS = 60
+LOGGED = (None, 0)
+"""How many chunks of a body go through the log: as many as for everybody, which is all of these, or none."""
 WORK_S = 60.0
 """How long clients may take for their operations."""
 
@@ -38,9 +40,13 @@ def open_store(path: Path, *, create: bool = False) -> RocksStore:
 class PowerCutTests(BoundedTestCase):
     """Power fails in the middle of it."""
 
-    def begin(self, durability: str, chance: Random, clients: int) -> list[Client]:
+    sync_ms = 2
+    """How long a sync takes."""
+
+    def begin(self, durability: str, chance: Random, clients: int, logged: int | None = None) -> list[Client]:
         """Start `server`, with a bucket; its clients."""
-        self.server = FaultyServer(Path(self.mktemp()), args=(f"--durability={durability}", "--access_log=off"))
+        args = f"--durability={durability}", "--access_log=off"
+        self.server = FaultyServer(Path(self.mktemp()), args, logged_chunks=logged)
         self.addCleanup(self.server.close)
         self.server.start()
         with Wire(self.server) as wire:
@@ -58,7 +64,7 @@ class PowerCutTests(BoundedTestCase):
             except BaseException as error:
                 failures.append(error)
 
-        self.server.slow_down(2)  # so that others get to look in the meantime
+        self.server.slow_down(self.sync_ms)  # so that others get to look in the meantime
         watcher = Client(self.server, len(clients), 0)
         threads = [threading.Thread(target=work, args=(client,), daemon=True) for client in clients]
         watching = threading.Thread(target=watcher.watch, args=(clients, chance.getrandbits(32)), daemon=True)
@@ -74,10 +80,11 @@ class PowerCutTests(BoundedTestCase):
         rounds = lost = 0
         ends = sorted({at for client in clients for at in client.told})
         looks = sorted({at for client in clients for at, _, _ in client.seen}) or ends
+        seams = [at for at in self.server.seams() if at > self.made]
         for form in FORMS:
             # Just behind an answer is where a promise has just been made.
             moments = [chance.choice(ends) for _ in range(2)]
-            moments += [chance.choice(looks) for _ in range(CUTS - 3)]
+            moments += [chance.choice((form == SHORT and seams) or looks) for _ in range(CUTS - 3)]
             moments.append(chance.randrange(self.made, self.server.position()))
             for position, where in self.server.power_cuts(sorted(moments), form, chance):
                 rounds += 1
@@ -95,6 +102,8 @@ class PowerCutTests(BoundedTestCase):
             raise Lost(f"{form} at {position}: {error}; it is kept in {copy}") from None
         try:
             self.assertEqual(list(store.faults()), [], f"{form} at {position}")
+            if form == KEPT:
+                self.assertEqual(store.damage, [])  # as after a kill, which takes nothing
             lost = 0
             for client in clients:
                 there = client.check(store, position, everything=everything)
@@ -109,7 +118,7 @@ class PowerCutTests(BoundedTestCase):
         taken = 0
         for run in range(RUNS):
             chance = Random(f"{SEED} {durability} {run}")
-            workers = self.begin(durability, chance, clients)
+            workers = self.begin(durability, chance, clients, chance.choice(LOGGED))
             self.work(workers, chance, operations)
             rounds, lost = self.cut(workers, chance, everything=durability == "commit")
             self.assertEqual(rounds, CUTS * len(FORMS))
@@ -123,6 +132,7 @@ class PowerCutTests(BoundedTestCase):
 
     def test_os(self) -> None:
         """With ``os``, the last of it may go, and what is left is what was there at some earlier moment."""
+        self.sync_ms = 30  # clients do not wait for it, and write to the next log meanwhile
         self.assertGreater(self.trial("os", 2), 0)  # or else this disk forgets nothing
 
     def test_memory(self) -> None:
@@ -160,23 +170,42 @@ class PowerCutTests(BoundedTestCase):
         """One power cut after the other on one database, some of them while it recovers from the last one."""
         chance = Random(f"{SEED} again")
         clients = self.begin("commit", chance, 2)
-        for number in range(4 * RUNS):
+        for number in range(len(FORMS) * RUNS):
             if number:
                 self.server.start()
                 started = self.server.position()
             self.work(clients, chance, chance.randrange(1, 25))
             form = FORMS[number % len(FORMS)]
+            end = self.server.position()
             if number:
                 moments = sorted(chance.randrange(started) for _ in range(CUTS))
                 for position, where in self.server.power_cuts(moments, LOST, chance):
                     self.examine(where, clients, position, everything=True, form=LOST)
-            for position, where in self.server.power_cuts([self.server.position()], form, chance):
+            seams = self.server.seams() if form == SHORT else ()
+            for position, where in self.server.power_cuts([chance.choice(seams or [end])], form, chance):
+                self.server.put_back(where)
                 self.examine(where, clients, position, everything=True, form=form)
                 store = open_store(where)
                 for client in clients:
                     client.go_on(store, client.check(store, position, everything=True))
                 store.close()
-                self.server.put_back(where)
+
+    def test_recovery(self) -> None:
+        """Power fails while a gateway recovers whose process had been killed, so that little of the log was synced."""
+        for run in range(RUNS):
+            for durability in ("commit", "os"):
+                chance = Random(f"{SEED} recovery {durability} {run}")
+                clients = self.begin(durability, chance, 2, chance.choice(LOGGED))
+                self.work(clients, chance, chance.randrange(5, OPERATIONS))
+                self.server.settled = False
+                restarted = self.server.position()
+                self.server.start()
+                self.server.kill()
+                for form in FORMS:
+                    moments = sorted(chance.randrange(restarted, self.server.position()) for _ in range(CUTS // 2))
+                    for position, where in self.server.power_cuts(moments, form, chance):
+                        self.examine(where, clients, position, everything=durability == "commit", form=form)
+                self.server.close()
 
     def test_model_is_honest(self) -> None:
         """A gateway that told more than is on disk is found out."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from awscrt.checksums import crc32c
 from twisted.trial.unittest import SynchronousTestCase
 
-from s3gw.store.logs import BLOCK, HEADER, KEPT, SECTOR, LogScan, inspect_logs, mend_manifest, scan_log
+from s3gw.store.logs import BLOCK, HEADER, KEPT, SECTOR, LogScan, inspect_logs, mend_manifest, record_at, scan_log
 
 
 def fragment(payload: bytes, kind: int = 1) -> bytes:
@@ -18,15 +18,19 @@ def fragment(payload: bytes, kind: int = 1) -> bytes:
     return masked.to_bytes(4, "little") + len(payload).to_bytes(2, "little") + bytes((kind,)) + payload
 
 
-def log(count: int, size: int = 1000) -> bytes:
-    """A log of so many records, each in one fragment, blocks filled up."""
+def log(count: int, size: int = 1000, first: int = 1) -> bytes:
+    """A log of so many writes of one row each, each in one fragment, blocks filled up by others of none."""
     written = b""
-    for number in range(count):
+    for number in range(first, first + count):
         left = BLOCK - len(written) % BLOCK
         if left < HEADER + size:
-            written += fragment(bytes(left - HEADER)) if left >= HEADER else bytes(left)
-        written += fragment(number.to_bytes(4, "big") * (size // 4))
+            written += fragment(number.to_bytes(8, "little") + bytes(left - HEADER - 8))
+        written += fragment(number.to_bytes(8, "little") + b"\1\0\0\0" + number.to_bytes(4, "big") * (size // 4 - 3))
     return written
+
+
+def inspect(path: str, first_log: int = 0) -> list[str]:
+    return inspect_logs(path, lambda: first_log)
 
 
 def scan(data: bytes) -> LogScan:
@@ -67,7 +71,25 @@ class ScanTests(SynchronousTestCase):
         """A block that was never written, with written ones behind it, is no end."""
         whole = bytearray(log(100))
         whole[BLOCK : 2 * BLOCK] = bytes(BLOCK)
-        self.assertEqual(scan(bytes(whole))[::2], (BLOCK, True))
+        self.assertEqual(scan(bytes(whole))[:3:2], (BLOCK, True))
+
+    def test_last(self) -> None:
+        """The last record is the last one that is whole, in however many fragments."""
+        parts = fragment(b"a" * 100, 2), fragment(b"b" * 100, 3), fragment(b"c" * 100, 4)
+        whole = log(3)
+        for data, last in (
+            (b"", None),
+            (parts[0], None),
+            (whole, 2014),
+            (whole[:-1], 1007),
+            (whole + parts[0] + parts[1], 2014),
+            (whole + b"".join(parts), len(whole)),
+            (whole + b"".join(parts) + parts[0], len(whole)),
+        ):
+            self.assertEqual(scan(data).last, last)
+        data = memoryview(whole + b"".join(parts))
+        self.assertEqual(record_at(data, len(whole)), b"a" * 100 + b"b" * 100 + b"c" * 100)
+        self.assertEqual(record_at(data, len(whole), 12)[:12], b"a" * 12)
 
 
 class InspectTests(SynchronousTestCase):
@@ -84,12 +106,12 @@ class InspectTests(SynchronousTestCase):
 
     def test_sound(self) -> None:
         """Logs that are whole are not worth a word."""
-        self.assertEqual(inspect_logs(self.write(_000001=log(3), _000002=b"", _000004=log(5))), [])
+        self.assertEqual(inspect(self.write(_000001=log(3), _000002=b"", _000004=log(5, first=4))), [])
 
     def test_torn(self) -> None:
         """What a power cut leaves is told, and nothing is kept."""
-        path = self.write(_000001=log(3), _000002=log(3)[:-1], _000003=b"")
-        (line,) = inspect_logs(path)
+        path = self.write(_000001=log(3), _000002=log(3, first=4)[:-1], _000003=b"")
+        (line,) = inspect(path)
         self.assertIn("000002.log ends", line)
         self.assertNotIn(KEPT, os.listdir(path))
 
@@ -98,26 +120,65 @@ class InspectTests(SynchronousTestCase):
         damaged = b"x" + log(3)[1:]
         path = self.write(_000001=log(3), _000002=damaged, _000003=log(1))
         for _ in range(2):
-            (line,) = inspect_logs(path)
+            (line,) = inspect(path)
             self.assertIn("000002.log is damaged at byte 0", line)
             self.assertEqual(sorted(os.listdir(os.path.join(path, KEPT))), ["000002.log", "000003.log"])
 
     def test_zeros(self) -> None:
-        """Zeros are the end of the last log; what is behind those of an earlier one is put aside."""
+        """Zeros are no loss by themselves; if writes were in their place, what is behind them is put aside."""
         for zeros in (1, 7, 600, BLOCK + 5):
-            last = self.write(_000001=log(3), _000002=log(3) + bytes(zeros), _000003=b"")
-            self.assertEqual(inspect_logs(last), [])
-            path = self.write(_000001=log(3), _000002=log(3) + bytes(zeros), _000003=log(1), _000004=log(2))
-            (line,) = inspect_logs(path)
-            self.assertIn(f"000002.log ends in zeros from byte {len(log(3))}", line)
+            last = self.write(_000001=log(3), _000002=log(3, first=4) + bytes(zeros), _000003=b"")
+            self.assertEqual(inspect(last), [])
+            (Path(last) / "000003.log").write_bytes(log(1, first=7))
+            self.assertEqual(inspect(last), [])
+            path = self.write(
+                _000001=log(3), _000002=log(3, first=4) + bytes(zeros), _000003=log(1, first=8), _000004=log(2, first=9)
+            )
+            (line,) = inspect(path)
+            self.assertIn("000002.log ends too early", line)
             self.assertEqual(sorted(os.listdir(path)), ["000001.log", "000002.log", "LOG", KEPT])
             self.assertEqual(sorted(os.listdir(os.path.join(path, KEPT))), ["000003.log", "000004.log"])
-            self.assertEqual(inspect_logs(path), [])
+            self.assertEqual(inspect(path), [])
+
+    def test_short(self) -> None:
+        """What is behind a log that ends too early is put aside, unless neither is to be replayed."""
+        logs = {"_000001": log(3), "_000002": log(3, first=4)[:-1007], "_000010": log(1, first=7)}
+        path = self.write(**logs)
+        (line,) = inspect(path, 1)
+        self.assertIn("000002.log ends too early", line)
+        self.assertEqual(sorted(os.listdir(path)), ["000001.log", "000002.log", "LOG", KEPT])
+        self.assertEqual(inspect(path), [])
+        for first_log in (3, 10, 11):
+            path = self.write(**logs)
+            self.assertEqual((inspect(path, first_log), len(os.listdir(path))), ([], 4))
+
+    def test_short_by_all(self) -> None:
+        """A log that is empty has ended too early if there is anything behind it."""
+        path = self.write(_000001=b"", _000002=log(3, first=4))
+        self.assertIn("000001.log ends too early", inspect(path)[0])
+        self.assertEqual(inspect(self.write(_000001=log(3), _000002=b"", _000003=b"")), [])
+
+    def test_same_number(self) -> None:
+        """A log that is put aside replaces none that was."""
+        path = self.write(_000001=b"", _000002=log(3, first=4))
+        inspect(path)
+        for first in (5, 6):
+            (Path(path) / "000002.log").write_bytes(log(3, first=first))
+            inspect(path)
+        kept = Path(path) / KEPT
+        self.assertEqual(
+            {file.name: file.read_bytes() for file in kept.iterdir()},
+            {
+                "000002.log": log(3, first=4),
+                "000002.log.2": log(3, first=5),
+                "000002.log.3": log(3, first=6),
+            },
+        )
 
     def test_torn_with_later_logs(self) -> None:
         """A log that ends within a write takes those behind it along."""
         path = self.write(_000001=log(3)[:-1], _000002=log(1))
-        (line,) = inspect_logs(path)
+        (line,) = inspect(path)
         self.assertIn("000001.log is damaged", line)
 
 
