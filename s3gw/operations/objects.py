@@ -71,7 +71,7 @@ def put_object(call: Call) -> Awaitable[Response]:
         length
         and length <= min(CHUNK_BYTES, call.gateway.max_object_bytes)
         and not bucket.documents
-        and not call.head.raw_query
+        and call.head.bare
         and call.head.headers.keys() <= PLAIN
         and not call.head.headers.get("x-amz-content-sha256", "").startswith("STREAMING-")
     ):

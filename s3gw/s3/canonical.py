@@ -19,9 +19,10 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from hashlib import sha256
 from itertools import product
+from operator import itemgetter
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 
@@ -73,34 +74,56 @@ def canonical_query(raw_query: str) -> str:
     return "&".join([f"{name}={value}" for name, value in pairs])
 
 
-def canonical_headers(headers: Mapping[str, str], names: Iterable[str]) -> str:
-    """The line of each header in ``names``; one that was not sent counts as empty."""
-    return "".join([f"{name}:{_trimmed(headers.get(name, ''))}\n" for name in names])
+class SignedHeaders:
+    """Names of the headers that a client signs, and the form of their lines.
+
+    :ivar names: in lower case, in the order in which the client lists them.
+    """
+
+    __slots__ = ("_form", "_pick", "names", "text")
+
+    def __init__(self, text: str) -> None:
+        """:param text: the names, joined by ``;``."""
+        self.text = text
+        self.names = tuple(text.split(";"))
+        self._pick = itemgetter(*self.names)
+        self._form = "".join([name.replace("%", "%%") + ":%s\n" for name in self.names])
+
+    def lines(self, headers: Mapping[str, str]) -> str:
+        """The line of each of them; one that was not sent counts as empty."""
+        try:
+            lines: str = self._form % self._pick(headers)
+        except KeyError:
+            return self._trimmed_lines(headers)
+        # Few values have a blank, fewer one that is to go: to see that takes half the time of trimming them all.
+        if "\t" in lines or (" " in lines and ("  " in lines or ": " in lines or " \n" in lines)):
+            return self._trimmed_lines(headers)
+        return lines
+
+    def _trimmed_lines(self, headers: Mapping[str, str]) -> str:
+        return "".join([f"{name}:{_trimmed(headers.get(name, ''))}\n" for name in self.names])
 
 
 def _trimmed(value: str) -> str:
     # str.split() would do, but for U+0085 and U+00A0: as bytes of UTF-8 they are no white space.
-    value = value.strip(" \t")
-    return _BLANKS.sub(" ", value) if "  " in value or "\t" in value else value
+    return _BLANKS.sub(" ", value.strip(" \t"))
 
 
 def canonical_request(
     method: str,
     raw_path: str,
-    raw_query: str,
+    query: str,
     headers: Mapping[str, str],
-    signed_headers: Iterable[str],
+    signed: SignedHeaders,
     payload: str,
 ) -> bytes:
     """The canonical request.
 
-    :param signed_headers: lower-case names, in the order in which the client lists them.
-    :param payload: the value of ``x-amz-content-sha256``.
+    :param query: in canonical form. :param payload: the value of ``x-amz-content-sha256``.
     """
-    return (
-        f"{method}\n{canonical_uri(raw_path)}\n{canonical_query(raw_query)}\n"
-        f"{canonical_headers(headers, signed_headers)}\n{';'.join(signed_headers)}\n{payload}"
-    ).encode("latin-1")
+    return (f"{method}\n{canonical_uri(raw_path)}\n{query}\n{signed.lines(headers)}\n{signed.text}\n{payload}").encode(
+        "latin-1"
+    )
 
 
 def string_to_sign(timestamp: str, scope: str, request: bytes) -> bytes:

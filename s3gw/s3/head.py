@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import KeysView, Mapping
 from urllib.parse import unquote_to_bytes
 
 from s3gw.errors import InvalidURI
+from s3gw.s3.memo import remembered
 
 
 class Query:
@@ -24,13 +25,15 @@ class Query:
         self._first: dict[str, str] = {}
         if not raw:
             return
+        ascii = raw.isascii()
         for piece in raw.split("&"):
             if not piece:
                 continue
             name, _, value = piece.partition("=")
-            pair = (decode(name), decode(value))
-            self.pairs.append(pair)
-            self._first.setdefault(*pair)
+            if not ascii or "%" in piece:
+                name, value = decode(name), decode(value)
+            self.pairs.append((name, value))
+            self._first.setdefault(name, value)
 
     def __contains__(self, name: str) -> bool:
         return name in self._first
@@ -39,7 +42,7 @@ class Query:
         """The first value under ``name``."""
         return self._first.get(name)
 
-    def names(self) -> Iterable[str]:
+    def names(self) -> KeysView[str]:
         """The distinct names, in order."""
         return self._first.keys()
 
@@ -55,8 +58,11 @@ def decode(quoted: str) -> str:
 
     :raises InvalidURI: when the bytes are not UTF-8.
     """
-    if "%" not in quoted and quoted.isascii():
-        return quoted
+    return quoted if "%" not in quoted and quoted.isascii() else _decoded(quoted)
+
+
+@remembered(256)
+def _decoded(quoted: str) -> str:
     try:
         return unquote_to_bytes(quoted.encode("latin-1")).decode("utf-8")
     except UnicodeDecodeError:
@@ -90,6 +96,36 @@ ORDINARY = frozenset(
 """Headers that say nothing of what is wanted but the range of it, and no condition; of what is sent only the type."""
 
 
+SIGNING = frozenset(
+    {
+        "X-Amz-Algorithm",
+        "X-Amz-Credential",
+        "X-Amz-Date",
+        "X-Amz-Expires",
+        "X-Amz-Signature",
+        "X-Amz-SignedHeaders",
+        "x-id",
+    }
+)
+"""Query parameters that ask for nothing: what signs a presigned URL, and the name that some SDKs give what they do."""
+
+
+def split_signature(raw_query: str) -> tuple[str, str] | None:
+    """The query of a presigned URL without its signature, which may be the same for many, and the signature.
+
+    :return: None when there is none, or it is not written as usual."""
+    before, _, rest = raw_query.partition("X-Amz-Signature=")
+    signature, _, after = rest.partition("&")
+    if not signature or "%" in signature or not signature.isascii() or (before and before[-1] != "&"):
+        return None
+    return before + after, signature
+
+
+@remembered(256)
+def _only_signs(raw_query: str) -> bool:
+    return Query(raw_query).names() <= SIGNING
+
+
 class RequestHead:
     """Method, target and headers of one request.
 
@@ -100,7 +136,7 @@ class RequestHead:
     :ivar secure: whether the request came over TLS.
     """
 
-    __slots__ = ("_query", "headers", "method", "raw_path", "raw_query", "secure")
+    __slots__ = ("_bare", "_query", "headers", "method", "raw_path", "raw_query", "secure")
 
     def __init__(self, method: str, target: str, headers: Mapping[str, str], *, secure: bool = False) -> None:
         self.method = method
@@ -108,6 +144,7 @@ class RequestHead:
         self.headers = headers
         self.secure = secure
         self._query: Query | None = None
+        self._bare: bool | None = None
 
     @property
     def query(self) -> Query:
@@ -117,10 +154,20 @@ class RequestHead:
         return self._query
 
     @property
+    def bare(self) -> bool:
+        """Whether its query asks for nothing: there is none, or it only signs. :raises InvalidURI:"""
+        if not self.raw_query:
+            return True
+        if self._bare is None:
+            signed = split_signature(self.raw_query)
+            self._bare = self.query.names() <= SIGNING if signed is None else _only_signs(signed[0])
+        return self._bare
+
+    @property
     def ordinary(self) -> bool:
-        """Whether it has no query, and no header that would change what becomes of a read, but for ``range`` and
-        ``x-amz-checksum-mode``: so it is with most requests for an object."""
-        return not self.raw_query and self.headers.keys() <= ORDINARY
+        """Whether its query asks for nothing, and it has no header that would change what becomes of a read, but for
+        ``range`` and ``x-amz-checksum-mode``: so it is with most requests for an object."""
+        return self.headers.keys() <= ORDINARY and (not self.raw_query or self.bare)
 
     def header(self, name: str) -> str | None:
         """The value of the header with this lower-case name."""

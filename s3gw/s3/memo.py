@@ -20,7 +20,9 @@ def remembered(maxsize: int) -> Callable[[F], F]:
 
         @wraps(function)
         def call(text: str, *further: Any) -> Any:
-            return (cached if len(text) <= LONGEST else function)(text, *further)
+            if len(text) > LONGEST:
+                return function(text, *further)
+            return cached(text, *further) if further else cached(text)
 
         return cast(F, call)
 

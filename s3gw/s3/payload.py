@@ -28,7 +28,6 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html
 
 from __future__ import annotations
 
-import hmac
 import re
 from abc import ABC, abstractmethod
 from hashlib import sha256
@@ -334,6 +333,6 @@ class _SignatureChain:
     def _verify(self, kind: str, hashes: str, signature: str) -> None:
         request = self._verified
         text = f"{kind}\n{request.timestamp}\n{request.scope}\n{self._previous}\n{hashes}".encode()
-        if not same(hmac.digest(request.signing_key, text, "sha256").hex(), signature):
+        if not same(request.signing_key.sign(text), signature):
             raise mismatch(request.access_key, text, signature)
         self._previous = signature

@@ -221,7 +221,7 @@ def route(method: str, target: Target, head: RequestHead) -> Operation:
     :raises InvalidArgument: for two sub-resources at once, and for a partNumber without an uploadId.
     :raises PreconditionFailed: for a POST to a bucket that is no form.
     """
-    if not head.raw_query and _COPY_SOURCE not in head.headers:
+    if _COPY_SOURCE not in head.headers and (not head.raw_query or head.bare):
         plain = _PLAIN[type(target)].get(method)
         if plain is not None:
             return plain

@@ -18,11 +18,13 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from typing import NoReturn
 
 import msgspec
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.hmac import HMAC
 
 from s3gw.errors import (
     AccessDenied,
@@ -36,9 +38,9 @@ from s3gw.errors import (
     S3Error,
     SignatureDoesNotMatch,
 )
-from s3gw.s3.canonical import ALGORITHM, canonical_request, string_to_sign
+from s3gw.s3.canonical import ALGORITHM, SignedHeaders, canonical_query, canonical_request, string_to_sign
 from s3gw.s3.dates import parse_http_date
-from s3gw.s3.head import RequestHead
+from s3gw.s3.head import ORDINARY, Query, RequestHead, split_signature
 from s3gw.s3.memo import remembered
 
 MAX_SKEW = 15 * 60
@@ -52,16 +54,20 @@ STREAMING = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
 STREAMING_TRAILER = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"
 STREAMING_UNSIGNED_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 
-_PAYLOADS = frozenset((UNSIGNED, STREAMING, STREAMING_TRAILER, STREAMING_UNSIGNED_TRAILER))
+_EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+_USUAL_PAYLOADS = frozenset((UNSIGNED, STREAMING, STREAMING_TRAILER, STREAMING_UNSIGNED_TRAILER, _EMPTY_SHA256))
 _HEX_SHA256 = re.compile("[0-9a-f]{64}")
 _HEADER_NAMES = re.compile("[a-z0-9!#$%&'*+.^_`|~-]+(?:;[a-z0-9!#$%&'*+.^_`|~-]+)*")
 # As nearly everybody writes it. Whatever else there is goes the longer way, on which its faults are named.
-_USUAL_AUTHORIZATION = re.compile(
-    f"{ALGORITHM} Credential=([^,= \t]+), ?SignedHeaders=([^,= \t]+), ?Signature=([^,= \t]+)"
-)
+_USUAL_AUTHORIZATION = re.compile(f"{ALGORITHM} Credential=([^,= \t]+), ?SignedHeaders=([^,= \t]+), ?")
 _ISO_BASIC = re.compile("([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z")
 _DATE = re.compile("[0-9]{8}")
 _END_OF_9999 = 253402300799
+
+# x-amz-content-sha256 needs no signature of its own: its value is the last line of the canonical request.
+_NEEDS_NONE = "x-amz-content-sha256"
+# Headers of usual requests that need none.
+_UNSIGNED_HEADERS = frozenset(name for name in ORDINARY if not name.startswith("x-amz-") or name == _NEEDS_NONE)
 
 _SIGV2 = "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256."
 _CUSTOMER_KEY = re.compile(rb"(?m)(server-side-encryption-customer-key[:=])[^&\n]*")
@@ -95,18 +101,17 @@ Refusal = Callable[[str], S3Error]
 
 
 class Credential(msgspec.Struct, frozen=True):
-    """``<access key>/<yyyyMMdd>/<region>/<service>/aws4_request``."""
+    """``<access key>/<yyyyMMdd>/<region>/<service>/aws4_request``.
+
+    :ivar scope: all of it but the access key.
+    """
 
     access_key: str
     date: str
     region: str
     service: str
     terminator: str
-
-    @property
-    def scope(self) -> str:
-        """The credential without the access key."""
-        return f"{self.date}/{self.region}/{self.service}/{self.terminator}"
+    scope: str
 
     @classmethod
     def parse(cls, text: str, refusal: Refusal) -> Credential:
@@ -114,7 +119,7 @@ class Credential(msgspec.Struct, frozen=True):
         parts = text.split("/")
         if len(parts) != 5 or not parts[0]:
             raise refusal('the Credential is mal-formed; expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".')
-        credential = cls(*parts)
+        credential = cls(*parts, "/".join(parts[1:]))
         if not _DATE.fullmatch(credential.date):
             raise refusal(
                 f'incorrect date format "{credential.date}".'
@@ -134,38 +139,70 @@ class Credential(msgspec.Struct, frozen=True):
             raise refusal(f'incorrect terminal "{self.terminator}". This endpoint uses "aws4_request".')
 
 
-class SignedRequest(msgspec.Struct, frozen=True):
-    """What a request claims about its signature; nothing of it is verified.
+class Claim(msgspec.Struct, frozen=True):
+    """What a client says of its signatures, beside each signature itself: by header the same all day, by presigned URL
+    for a second. Nothing of it is verified.
 
-    :ivar signed_headers: lower-case names, in the order in which the client lists them.
+    :ivar enough: headers that a request may have on the strength of ``headers``; none at all if Host is not among
+        these. A request with others has more to be said of it: they may still be such as need no signature.
     :ivar expires: seconds for which a presigned URL is valid; None when the header signs.
+    :ivar date: ``X-Amz-Date`` of a presigned URL. :ivar query: its query in canonical form.
     """
 
     credential: Credential
-    signed_headers: tuple[str, ...]
-    signature: str
+    headers: SignedHeaders
+    enough: frozenset[str]
     expires: int | None = None
+    date: str = ""
+    query: str = ""
+
+
+class SignedRequest(msgspec.Struct, frozen=True):
+    """What a request claims about its signature; nothing of it is verified."""
+
+    claim: Claim
+    signature: str
 
     @property
     def access_key(self) -> str:
         """The access key whose secret is to be looked up."""
-        return self.credential.access_key
+        return self.claim.credential.access_key
 
 
 class Verified(msgspec.Struct, frozen=True):
     """A request whose signature holds, with what the signatures of its body's chunks build upon.
 
-    :ivar signing_key: 32 bytes, derived from the secret for one day and region.
     :ivar timestamp: ``yyyyMMddTHHmmssZ``. :ivar signature: the seed of the chunk signatures, 64 hex digits.
     :ivar payload: the value of x-amz-content-sha256, one that `payload_mode` accepts.
     """
 
     access_key: str
-    signing_key: bytes
+    signing_key: SigningKey
     scope: str
     timestamp: str
     signature: str
     payload: str
+
+
+class SigningKey:
+    """Signs for S3 in one region on one day.
+
+    It is kept as an HMAC that has taken in its key: for a text as short as what is signed, that is half of the work."""
+
+    __slots__ = ("_keyed",)
+
+    def __init__(self, secret: str, date: str, region: str) -> None:
+        """:param date: ``yyyyMMdd``."""
+        key = ("AWS4" + secret).encode()
+        for part in (date, region, "s3", "aws4_request"):
+            key = hmac.digest(key, part.encode(), "sha256")
+        self._keyed = HMAC(key, hashes.SHA256())
+
+    def sign(self, text: bytes) -> str:
+        """The signature of ``text``: 64 hex digits."""
+        signing = self._keyed.copy()
+        signing.update(text)
+        return signing.finalize().hex()
 
 
 class SigningKeys:
@@ -173,16 +210,14 @@ class SigningKeys:
 
     def __init__(self, capacity: int = 1024) -> None:
         self._capacity = capacity
-        self._keys: dict[tuple[str, str, str], bytes] = {}
+        self._keys: dict[tuple[str, str, str], SigningKey] = {}
 
-    def get(self, secret: str, date: str, region: str) -> bytes:
+    def get(self, secret: str, date: str, region: str) -> SigningKey:
         """The key that signs for S3 in ``region`` on ``date`` (``yyyyMMdd``)."""
         name = (secret, date, region)
         key = self._keys.get(name)
         if key is None:
-            key = ("AWS4" + secret).encode()
-            for part in (date, region, "s3", "aws4_request"):
-                key = hmac.digest(key, part.encode(), "sha256")
+            key = SigningKey(secret, date, region)
             if len(self._keys) >= self._capacity:
                 self._keys.clear()
             self._keys[name] = key
@@ -193,7 +228,7 @@ def payload_mode(value: str) -> str:
     """``value`` of x-amz-content-sha256, when it is one that we know: a hex SHA-256, unsigned, or a streaming form.
 
     :raises NotImplemented: for the ECDSA forms of Signature Version 4A. :raises InvalidArgument: for anything else."""
-    if _HEX_SHA256.fullmatch(value) or value in _PAYLOADS:
+    if value in _USUAL_PAYLOADS or _HEX_SHA256.fullmatch(value):
         return value
     if value.startswith("STREAMING-AWS4-ECDSA-"):
         raise NotImplemented(f"x-amz-content-sha256: {value} is not implemented")
@@ -214,6 +249,10 @@ def parse(head: RequestHead) -> SignedRequest | None:
         if "x-amz-security-token" in head.headers:
             raise InvalidToken()
         return _from_header(authorization)
+    if authorization is None and head.bare and "x-amz-security-token" not in head.headers:
+        usual = _from_usual_query(head.raw_query)
+        if usual is not None:
+            return usual
     query = head.query
     presigned = "X-Amz-Algorithm" in query or "X-Amz-Signature" in query or "X-Amz-Credential" in query
     version_2 = "Signature" in query and "AWSAccessKeyId" in query
@@ -226,16 +265,15 @@ def parse(head: RequestHead) -> SignedRequest | None:
         raise InvalidArgument(_ONE_MECHANISM, ArgumentName="Authorization", ArgumentValue=authorization)
     if "x-amz-security-token" in head.headers or "X-Amz-Security-Token" in query:
         raise InvalidToken()
-    return _from_query(head) if authorization is None else _from_header(authorization)
+    return _from_query(query, head.raw_query) if authorization is None else _from_header(authorization)
 
 
 def _from_header(authorization: str) -> SignedRequest:
-    usual = _USUAL_AUTHORIZATION.fullmatch(authorization)
-    if usual is not None:
-        credential, listed, signature = usual.groups()
-        names = _header_names(listed)
-        if names is not None:
-            return SignedRequest(_credential(credential, _bad_header), names, signature)
+    text, _, signature = authorization.rpartition("Signature=")
+    if signature and not ("," in signature or "=" in signature or " " in signature or "\t" in signature):
+        claim = _usual_header(text)
+        if claim is not None:
+            return SignedRequest(claim, signature)
     scheme, _, rest = authorization.partition(" ")
     if scheme != ALGORITHM:
         _refuse_scheme(scheme, authorization)
@@ -250,10 +288,26 @@ def _from_header(authorization: str) -> SignedRequest:
         raise _bad_header(
             "the authorization header requires three components: Credential, SignedHeaders, and Signature."
         )
-    names = _header_names(found["SignedHeaders"])
-    if names is None:
+    headers = _signed_headers(found["SignedHeaders"])
+    if headers is None:
         raise _bad_header(f'the authorization component "SignedHeaders={found["SignedHeaders"]}" is malformed.')
-    return SignedRequest(_credential(found["Credential"], _bad_header), names, found["Signature"])
+    return SignedRequest(Claim(Credential.parse(found["Credential"], _bad_header), *headers), found["Signature"])
+
+
+@remembered(256)
+def _usual_header(text: str) -> Claim | None:
+    """What an Authorization header says before ``Signature=``, if it says it as usual. :raises S3Error:"""
+    usual = _USUAL_AUTHORIZATION.fullmatch(text)
+    headers = None if usual is None else _signed_headers(usual[2])
+    return None if usual is None or headers is None else Claim(Credential.parse(usual[1], _bad_header), *headers)
+
+
+def _signed_headers(text: str) -> tuple[SignedHeaders, frozenset[str]] | None:
+    """`Claim.headers` and `Claim.enough`; None for what is no list of names."""
+    if not _HEADER_NAMES.fullmatch(text):
+        return None
+    headers = SignedHeaders(text)
+    return headers, _UNSIGNED_HEADERS.union(headers.names) if "host" in headers.names else frozenset()
 
 
 def _refuse_scheme(scheme: str, authorization: str) -> NoReturn:
@@ -267,18 +321,35 @@ def _refuse_scheme(scheme: str, authorization: str) -> NoReturn:
     raise InvalidArgument(message, ArgumentName="Authorization", ArgumentValue=authorization)
 
 
-def _from_query(head: RequestHead) -> SignedRequest:
-    algorithm, credential, signature, date, signed_headers, expires = map(head.query.get, _QUERY_PARAMETERS)
+def _from_usual_query(raw_query: str) -> SignedRequest | None:
+    """As `_from_query`; None when the signature is not where it is usually, or missing."""
+    split = split_signature(raw_query)
+    claim = None if split is None else _usual_query(split[0])
+    return None if split is None or claim is None else SignedRequest(claim, split[1])
+
+
+@remembered(256)
+def _usual_query(text: str) -> Claim | None:
+    """What a presigned URL says beside its signature. :raises S3Error:"""
+    # Where the signature stood, among parameters of other names, does not matter.
+    query = Query(text)
+    return None if "X-Amz-Signature" in query else _from_query(Query(f"{text}&X-Amz-Signature=x"), text).claim
+
+
+def _from_query(query: Query, raw_query: str) -> SignedRequest:
+    algorithm, credential, signature, date, signed_headers, expires = map(query.get, _QUERY_PARAMETERS)
     if not (algorithm and credential and signature and date and signed_headers and expires):
         raise AuthorizationQueryParametersError(_QUERY_INCOMPLETE)
     if algorithm.startswith("AWS4-ECDSA-"):
         raise NotImplemented(f"X-Amz-Algorithm: {algorithm} is not implemented. Please use {ALGORITHM}.")
     if algorithm != ALGORITHM:
         raise AuthorizationQueryParametersError(f'X-Amz-Algorithm only supports "{ALGORITHM}"')
-    names = _header_names(signed_headers)
-    if names is None:
+    headers = _signed_headers(signed_headers)
+    if headers is None:
         raise AuthorizationQueryParametersError("X-Amz-SignedHeaders must be a list of header names joined by ';'")
-    return SignedRequest(_credential(credential, _bad_query), names, signature, _expires(expires))
+    identity = Credential.parse(credential, _bad_query)
+    claim = Claim(identity, *headers, _expires(expires), date, canonical_query(raw_query))
+    return SignedRequest(claim, signature)
 
 
 def _expires(text: str) -> int:
@@ -301,15 +372,6 @@ def _bad_header(detail: str) -> S3Error:
 
 def _bad_query(detail: str) -> S3Error:
     return AuthorizationQueryParametersError(f"Error parsing the X-Amz-Credential parameter; {detail}")
-
-
-# A client says the same about itself in every request, so these are remembered.
-_credential = remembered(256)(Credential.parse)
-
-
-@remembered(256)
-def _header_names(text: str) -> tuple[str, ...] | None:
-    return tuple(text.split(";")) if _HEADER_NAMES.fullmatch(text) else None
 
 
 @remembered(256)
@@ -341,31 +403,27 @@ def verify(
     :raises InvalidRequest: :raises InvalidArgument: for a missing or unknown x-amz-content-sha256.
     :raises SignatureDoesNotMatch: with what we signed, so that the difference can be found.
     """
-    credential = signed.credential
-    presigned = signed.expires is not None
-    timestamp = _presigned_time(signed, head, now) if presigned else _header_time(head, now)
-    credential.check(region, _bad_query if presigned else _bad_header)
-    if credential.date != timestamp[:8]:
-        detail = (
-            f'Invalid credential date "{credential.date}". This date is not the same as X-Amz-Date: "{timestamp[:8]}".'
-        )
-        raise AuthorizationQueryParametersError(detail) if presigned else _bad_header(detail)
-    _refuse_unsigned_headers(signed, head)
+    claim = signed.claim
+    credential = claim.credential
+    presigned = claim.expires is not None
+    timestamp = _presigned_time(claim, now) if presigned else _header_time(head, now)
+    if credential.scope != f"{timestamp[:8]}/{region}/s3/aws4_request":
+        _refuse_scope(credential, region, timestamp, _bad_query if presigned else _bad_header)
+    if not head.headers.keys() <= claim.enough:
+        _refuse_unsigned_headers(claim.headers.names, head)
     payload = _payload(head, presigned)
-    scope = credential.scope
-    request = canonical_request(
-        head.method, head.raw_path, head.raw_query, head.headers, signed.signed_headers, payload
-    )
-    text = string_to_sign(timestamp, scope, request)
+    query = claim.query if presigned or not head.raw_query else canonical_query(head.raw_query)
+    request = canonical_request(head.method, head.raw_path, query, head.headers, claim.headers, payload)
+    text = string_to_sign(timestamp, credential.scope, request)
     key = keys.get(secret, credential.date, region)
-    if not same(hmac.digest(key, text, "sha256").hex(), signed.signature):
+    if not same(key.sign(text), signed.signature):
         raise mismatch(credential.access_key, text, signed.signature, request)
-    return Verified(credential.access_key, key, scope, timestamp, signed.signature, payload)
+    return Verified(credential.access_key, key, credential.scope, timestamp, signed.signature, payload)
 
 
 def same(computed: str, provided: str) -> bool:
     """Whether two signatures are equal, found out in a time that does not tell where they differ."""
-    return hmac.compare_digest(computed.encode(), provided.encode())
+    return provided.isascii() and hmac.compare_digest(computed, provided)
 
 
 def mismatch(access_key: str, text: bytes, provided: str, request: bytes = b"") -> SignatureDoesNotMatch:
@@ -386,7 +444,7 @@ def mismatch(access_key: str, text: bytes, provided: str, request: bytes = b"") 
 
 
 def _header_time(head: RequestHead, now: float) -> str:
-    sent = head.header("x-amz-date") or head.header("date") or ""
+    sent = head.headers.get("x-amz-date") or head.headers.get("date") or ""
     timestamp, seconds = sent, instant(sent)
     if seconds is None:
         seconds = parse_http_date(sent)
@@ -400,8 +458,8 @@ def _header_time(head: RequestHead, now: float) -> str:
     return timestamp
 
 
-def _presigned_time(signed: SignedRequest, head: RequestHead, now: float) -> str:
-    sent, expires = head.query.get("X-Amz-Date") or "", signed.expires or 0
+def _presigned_time(claim: Claim, now: float) -> str:
+    sent, expires = claim.date, claim.expires or 0
     seconds = instant(sent)
     if seconds is None:
         raise AuthorizationQueryParametersError(
@@ -419,15 +477,16 @@ def _presigned_time(signed: SignedRequest, head: RequestHead, now: float) -> str
     raise error
 
 
-def _refuse_unsigned_headers(signed: SignedRequest, head: RequestHead) -> None:
-    # x-amz-content-sha256 needs no signature of its own: its value is the last line of the canonical request.
-    covered = signed.signed_headers
-    loose = [
-        name
-        for name in head.headers
-        if name.startswith("x-amz-") and name not in covered and name != "x-amz-content-sha256"
-    ]
-    if "host" not in covered:
+def _refuse_scope(credential: Credential, region: str, timestamp: str, refusal: Refusal) -> NoReturn:
+    credential.check(region, refusal)
+    detail = f'Invalid credential date "{credential.date}". This date is not the same as X-Amz-Date: "{timestamp[:8]}".'
+    raise AuthorizationQueryParametersError(detail) if refusal is _bad_query else refusal(detail)
+
+
+def _refuse_unsigned_headers(signed: Sequence[str], head: RequestHead) -> None:
+    """:raises AccessDenied: when there is a header that must be signed, and is not."""
+    loose = [name for name in head.headers if name.startswith("x-amz-") and name not in signed and name != _NEEDS_NONE]
+    if "host" not in signed:
         loose.insert(0, "host")
     if loose:
         raise AccessDenied(
@@ -436,7 +495,7 @@ def _refuse_unsigned_headers(signed: SignedRequest, head: RequestHead) -> None:
 
 
 def _payload(head: RequestHead, presigned: bool) -> str:
-    value = head.header("x-amz-content-sha256")
+    value = head.headers.get("x-amz-content-sha256")
     if value is None:
         if not presigned:
             raise InvalidRequest("Missing required header for this request: x-amz-content-sha256")

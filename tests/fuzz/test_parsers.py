@@ -20,7 +20,7 @@ from s3gw.model import BucketInfo, Extent, ObjectInfo, PartInfo, UploadInfo
 from s3gw.s3 import conditions, cors, documents_in, form, lifecycle, listing, locks, policy, ranges, sigv4, tags, target
 from s3gw.s3.checksums import declared, upload_checksum
 from s3gw.s3.dates import parse_date, parse_http_date
-from s3gw.s3.head import Query, RequestHead
+from s3gw.s3.head import SIGNING, Query, RequestHead
 from s3gw.s3.payload import PayloadDecoder, decoder_for
 from s3gw.s3.policy_signature import parse_policy
 from s3gw.s3.routes import route
@@ -201,14 +201,24 @@ class SignatureTests(SynchronousTestCase):
     )
     FIXED = {"host": "h", "x-amz-date": "20260921T141320Z", "x-amz-content-sha256": "UNSIGNED-PAYLOAD"}
 
-    def never(self, head: RequestHead) -> None:
-        """A signature of zeros is never right."""
-        signed = outcome(lambda: sigv4.parse(head))
-        if isinstance(signed, sigv4.SignedRequest):
-            found = outcome(
-                lambda: sigv4.verify(signed, head, "secret", 1_790_000_000, "us-east-1", sigv4.SigningKeys())
-            )
-            self.assertIsInstance(found, type, head.headers)
+    def never(self, head: RequestHead, otherwise: RequestHead) -> None:
+        """A signature of zeros is never right, and is refused alike when it is spelt as nobody would."""
+        found = self.verdict(head)
+        self.assertTrue(found is None or isinstance(found, S3Error), head.headers)
+        other = self.verdict(otherwise)
+        self.assertEqual((type(found), str(found)), (type(other), str(other)))
+        for name in ("CanonicalRequest", "StringToSign"):
+            if found is not None and name in found.fields:
+                self.assertEqual(found.fields[name], other.fields[name])
+
+    def verdict(self, head: RequestHead) -> Any:
+        """The error that a request gets, None if it is not signed."""
+        try:
+            signed = sigv4.parse(head)
+            keys = sigv4.SigningKeys()
+            return signed and sigv4.verify(signed, head, "secret", 1_790_000_000, "us-east-1", keys)
+        except S3Error as error:
+            return error
 
     @fuzz(300)
     @given(
@@ -218,14 +228,20 @@ class SignatureTests(SynchronousTestCase):
     )
     def test_headers(self, authorization: str, date: str, digest: str) -> None:
         """An Authorization header."""
+        scheme, _, rest = authorization.partition(" ")
         headers = {"host": "h", "x-amz-date": date, "x-amz-content-sha256": digest, "authorization": authorization}
-        self.never(RequestHead("GET", "/b/k?a=b&a&c=%20", headers))
+        otherwise = {**headers, "authorization": f"{scheme} {rest.replace(',', chr(9) + ',')}"} if rest else headers
+        self.never(*(RequestHead("GET", "/b/k?a=b&a&c=%20", each) for each in (headers, otherwise)))
 
     @fuzz(300)
     @given(mutated_text([URL], [*WORDS, "&", "%", "X-Amz-Expires=", "-1", "X-Amz-Signature="]))
     def test_urls(self, url: str) -> None:
         """A presigned URL."""
-        self.never(RequestHead("GET", url, {"host": "h"}))
+        head = RequestHead("GET", url, {"host": "h"})
+        self.assertEqual(
+            outcome(lambda: head.bare), outcome(lambda: Query(head.raw_query).names() <= SIGNING), head.raw_query
+        )
+        self.never(head, RequestHead("GET", url.replace("X-Amz-Signature", "X-Amz-%53ignature"), {"host": "h"}))
 
     @fuzz(200)
     @given(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from s3gw.s3.canonical import canonical_headers, canonical_query, canonical_uri
+from s3gw.s3.canonical import SignedHeaders, canonical_query, canonical_uri
 
 
 class CanonicalTests(SynchronousTestCase):
@@ -47,4 +51,15 @@ class CanonicalTests(SynchronousTestCase):
     def test_headers(self) -> None:
         """Values are trimmed and their inner white space made single; UTF-8 bytes that look blank are not."""
         sent = {"a": "  x   y\t z ", "b": "caf\xc3\xa0 \xc2\xa0"}
-        self.assertEqual(canonical_headers(sent, ("a", "b", "c")), "a:x y z\nb:caf\xc3\xa0 \xc2\xa0\nc:\n")
+        self.assertEqual(SignedHeaders("a;b;c").lines(sent), "a:x y z\nb:caf\xc3\xa0 \xc2\xa0\nc:\n")
+
+    @settings(max_examples=200, deadline=None, derandomize=True)
+    @given(
+        st.dictionaries(st.sampled_from(("a", "b%s", "c")), st.text(st.sampled_from("x:\t \xa0"), max_size=4)),
+        st.sampled_from(("a", "a;b%s", "c;b%s;a;a")),
+    )
+    def test_any_headers(self, sent: dict[str, str], signed: str) -> None:
+        """Whether there is something to trim or not, and whether they were sent or not."""
+        trimmed = {name: re.sub("[ \t]+", " ", value.strip(" \t")) for name, value in sent.items()}
+        expected = "".join([f"{name}:{trimmed.get(name, '')}\n" for name in signed.split(";")])
+        self.assertEqual(SignedHeaders(signed).lines(sent), expected)

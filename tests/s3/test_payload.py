@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import re
 from base64 import b64encode
 from collections.abc import Iterable
@@ -93,7 +92,7 @@ def encode(payload: str, chunks: list[bytes], trailers: dict[str, str] | None = 
 
     def sign(kind: str, hashes: str) -> str:
         text = f"AWS4-HMAC-SHA256-{kind}\n20130524T000000Z\n20130524/us-east-1/s3/aws4_request\n{previous}\n{hashes}"
-        return hmac.new(KEY, text.encode(), sha256).hexdigest()
+        return KEY.sign(text.encode())
 
     for chunk in [*chunks, b""]:
         extension = ""
