@@ -119,13 +119,12 @@ class Credential(msgspec.Struct, frozen=True):
         parts = text.split("/")
         if len(parts) != 5 or not parts[0]:
             raise refusal('the Credential is mal-formed; expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".')
-        credential = cls(*parts, "/".join(parts[1:]))
-        if not _DATE.fullmatch(credential.date):
+        access_key, date, region, service, terminator = parts
+        if not _DATE.fullmatch(date):
             raise refusal(
-                f'incorrect date format "{credential.date}".'
-                ' This date in the credential must be in the format "yyyyMMdd".'
+                f'incorrect date format "{date}". This date in the credential must be in the format "yyyyMMdd".'
             )
-        return credential
+        return cls(access_key, date, region, service, terminator, text.removeprefix(f"{access_key}/"))
 
     def check(self, region: str, refusal: Refusal) -> None:
         """:raises S3Error: what ``refusal`` makes, when the scope is not that of S3 in ``region``."""
