@@ -6,7 +6,7 @@ what the call holds: the storage and the body. Who provides these, and on which 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -16,6 +16,7 @@ from s3gw.cipher import MasterKeys
 from s3gw.errors import InvalidRequest, MaxMessageLengthExceeded, S3Error
 from s3gw.model import (
     BucketInfo,
+    ByteRange,
     CacheRules,
     ListPage,
     ObjectInfo,
@@ -31,7 +32,7 @@ from s3gw.s3.external import ExternalUrl
 from s3gw.s3.head import RequestHead
 from s3gw.s3.payload import decoder_for
 from s3gw.s3.sigv4 import Verified
-from s3gw.store.interface import BodyRow, Committed, ListQuery, Mutation, UploadQuery, VersionQuery
+from s3gw.store.interface import BodyRow, Committed, ListQuery, Mutation, Unknown, UploadQuery, VersionQuery
 
 T = TypeVar("T")
 
@@ -94,17 +95,41 @@ class KeptHeaders(list[tuple[str, str]]):
         self.lines: tuple[str, int | None] | None = None
 
 
+class PartHeaders(msgspec.Struct):
+    """Headers of an answer with part of an object: those that any part of it has, and those that say which it is.
+
+    :ivar start: its first byte. :ivar length: of the part. :ivar size: of the object.
+    """
+
+    kept: Headers
+    start: int
+    length: int
+    size: int
+
+    @property
+    def content_range(self) -> str:
+        """The value of Content-Range."""
+        return f"bytes {self.start}-{self.start + self.length - 1}/{self.size}"
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        yield from self.kept
+        yield "Content-Range", self.content_range
+        yield "Content-Length", str(self.length)
+
+
 class Known:
     """The record of an object that is kept in memory.
 
     :ivar headers: of the answers about it that depend on nothing else in the request, by x-amz-checksum-mode.
+    :ivar part_headers: the same of answers with a part of it: what all of them say.
     """
 
-    __slots__ = ("headers", "info")
+    __slots__ = ("headers", "info", "part_headers")
 
     def __init__(self, info: ObjectInfo) -> None:
         self.info = info
         self.headers: dict[str | None, KeptHeaders] = {}
+        self.part_headers: KeptHeaders | None = None
 
 
 class CacheFigures(NamedTuple):
@@ -127,11 +152,11 @@ class Storage(Protocol):
     """`store.interface.IObjectStore` for coroutines. The errors are the same; `SlowDown`, `InsufficientStorage` and
     `InternalError` stand in for StoreStalled, StoreFull and StoreFailed."""
 
-    def known(self, bucket: str, key: str) -> Known | None:
-        """The object under a key if its record is in memory; None says nothing."""
+    def known(self, bucket: str, key: str) -> Known | Unknown | None:
+        """The object under a key, or None if there is none, as far as memory can tell; UNKNOWN where `find` has to."""
 
-    def hot_body(self, info: ObjectInfo) -> Buffer | None:
-        """The whole body of a known object if it is one row, not encrypted, and in memory."""
+    def hot(self, info: ObjectInfo, span: ByteRange | None) -> Buffer | None:
+        """The bytes of a known object, or of a part of it, if they are in one row, as they are, and in memory."""
 
     def touched(self, bucket: str, info: ObjectInfo) -> None:
         """Somebody reads an object that has a place: it is needed, and lives on."""
@@ -225,9 +250,10 @@ class Abandoned(Exception):
     """The client has gone: there is no use in going on."""
 
 
-class Call:
+class Call(msgspec.Struct):
     """One request, authenticated, on its way to its operation.
 
+    :ivar storage: the gateway's.
     :ivar operation: its name.
     :ivar caller: who asks.
     :ivar verified: what the signature established; None for a request without one.
@@ -240,40 +266,21 @@ class Call:
     :ivar decided: whether it was asked if the caller may do what it asks for.
     """
 
-    __slots__ = (
-        *("body", "bucket", "bucket_info", "caller", "client", "decided", "encryption", "gateway", "head", "key"),
-        *("operation", "storage", "trusted", "verified", "version"),
-    )
-
-    def __init__(
-        self,
-        gateway: Gateway,
-        operation: str,
-        head: RequestHead,
-        body: Body,
-        client: Client,
-        caller: Owner,
-        verified: Verified | None = None,
-        bucket: str = "",
-        key: str = "",
-        bucket_info: BucketInfo | None = None,
-        encryption: Asked = NOTHING,
-    ) -> None:
-        self.gateway = gateway
-        self.storage = gateway.storage
-        self.head = head
-        self.body = body
-        self.caller = caller
-        self.verified = verified
-        self.bucket = bucket
-        self.key = key
-        self.bucket_info = bucket_info
-        self.client = client
-        self.operation = operation
-        self.trusted = False
-        self.decided = False
-        self.encryption = encryption
-        self.version = ""
+    gateway: Gateway
+    storage: Storage
+    operation: str
+    head: RequestHead
+    body: Body
+    client: Client
+    caller: Owner
+    verified: Verified | None
+    bucket: str
+    key: str
+    version: str
+    bucket_info: BucketInfo | None
+    trusted: bool = False
+    decided: bool = False
+    encryption: Asked = NOTHING
 
     @property
     def bucket_created(self) -> int | None:
@@ -316,7 +323,7 @@ class Call:
         return body
 
 
-class Response:
+class Response(msgspec.Struct):
     """An answer.
 
     :ivar headers: without those that every answer has (Date, request id, ...); Content-Length only where the body's own
@@ -325,19 +332,10 @@ class Response:
     :ivar source: the rest of the body.
     """
 
-    __slots__ = ("body", "headers", "source", "status")
-
-    def __init__(
-        self,
-        status: int = 200,
-        headers: Headers | None = None,
-        body: Sequence[Buffer] = (),
-        source: Source | None = None,
-    ) -> None:
-        self.status = status
-        self.headers = headers if headers is not None else []
-        self.body = body
-        self.source = source
+    status: int = 200
+    headers: Headers | PartHeaders = []
+    body: Sequence[Buffer] = ()
+    source: Source | None = None
 
 
 def document(body: bytes, headers: Headers | None = None) -> Response:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from s3gw.errors import InvalidArgument, InvalidRequest, InvalidStorageClass, MetadataTooLarge, NotImplemented
-from s3gw.model import NULL, ByteRange, Checksum, ObjectInfo, version_order
+from s3gw.model import NULL, Checksum, ObjectInfo, version_order
 from s3gw.operations.call import Call, Headers
 from s3gw.s3.cache_rules import MAX_SECONDS
 from s3gw.s3.dates import http_date
@@ -264,8 +264,8 @@ def checksum_headers(checksum: Checksum | None) -> Headers:
     ]
 
 
-def object_headers(info: ObjectInfo, replaced: dict[str, str], span: ByteRange | None) -> Headers:
-    """What GET and HEAD say of an object; ``span`` is the part of it that is asked for.
+def object_headers(info: ObjectInfo, replaced: dict[str, str]) -> Headers:
+    """What GET and HEAD say of an object, whatever part of it is asked for.
 
     Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html#API_GetObject_ResponseSyntax"""
     headers = [
@@ -281,9 +281,4 @@ def object_headers(info: ObjectInfo, replaced: dict[str, str], span: ByteRange |
         headers += lock_headers(info.lock)
     if info.tags:
         headers.append(("x-amz-tagging-count", str(len(info.tags))))
-    if span is None:
-        headers.append(("Content-Length", str(info.size)))
-    else:
-        headers.append(("Content-Length", str(span.length)))
-        headers.append(("Content-Range", f"bytes {span.start}-{span.last}/{info.size}"))
     return headers

@@ -12,28 +12,23 @@ from s3gw.cipher import DataKey
 from s3gw.errors import (
     IncompleteBody,
     InternalError,
-    InvalidArgument,
-    InvalidPart,
-    InvalidRequest,
     NoSuchKey,
 )
-from s3gw.model import CHUNK_BYTES, BucketInfo, ByteRange, Checksum, ObjectInfo
+from s3gw.model import CHUNK_BYTES, BucketInfo, ObjectInfo
 from s3gw.operations.acls import disposition, owner_of_new
-from s3gw.operations.admission import absent, overlooks_governance, permit
-from s3gw.operations.call import Body, Buffer, Call, Headers, KeptHeaders, Known, Reader, Response
+from s3gw.operations.admission import absent, overlooks_governance
+from s3gw.operations.answers import answer_hot, describe, kept_headers, not_modified, select, unchanged
+from s3gw.operations.call import Body, Call, Headers, Reader, Response
 from s3gw.operations.encryption import (
     check_reader,
     describe_encryption,
     for_writing,
-    open_checksum,
     opener,
     unlock,
 )
 from s3gw.operations.headers import (
     DEFAULT_CONTENT_TYPE,
     checksum_headers,
-    object_headers,
-    overrides,
     request_tags,
     requested_ttl,
     stored_headers,
@@ -42,11 +37,9 @@ from s3gw.operations.headers import (
 from s3gw.operations.intake import Intake, keep, refuse_size
 from s3gw.operations.lifecycle import expiration_headers
 from s3gw.operations.locks import lock_for_writing
-from s3gw.operations.multipart import part_number
-from s3gw.operations.versions import as_made, find_object, made_headers, marker_headers, open_object, version_headers
+from s3gw.operations.versions import as_made, find_object, known_object, made_headers, marker_headers, open_object
 from s3gw.s3.checksums import DECLARING, DEFAULT_ALGORITHM, UNDECLARED, Digests, declared, whole
-from s3gw.s3.conditions import UNCONDITIONAL, Outcome, WriteCondition, delete_condition, evaluate, write_condition
-from s3gw.s3.dates import http_date
+from s3gw.s3.conditions import UNCONDITIONAL, WriteCondition, delete_condition, write_condition
 from s3gw.s3.encryption import NOTHING
 from s3gw.s3.head import ORDINARY
 from s3gw.s3.payload import check_hash, decoder_for, sent_as
@@ -160,16 +153,16 @@ async def _refuse_early(call: Call, condition: WriteCondition) -> None:
 
 async def get_object(call: Call) -> Response:
     """GET /bucket/key"""
-    known = call.storage.known(call.bucket, call.key) if not call.version else None
-    body = None if known is None else call.storage.hot_body(known.info)
-    if known is not None and body is not None:
-        permit(call, known.info)
+    known = known_object(call)
+    if known is not None:
         if known.info.place:
             call.storage.touched(call.bucket, known.info)
-        return _answer_hot(call, known, body)
+        answer = answer_hot(call, known)
+        if answer is not None:
+            return answer
     for _ in range(LOOKS):
         reader = await open_object(call)
-        if reader.info.place:
+        if known is None and reader.info.place:
             call.storage.touched(call.bucket, reader.info)
         try:
             return await _answer_get(call, reader)
@@ -181,42 +174,12 @@ async def get_object(call: Call) -> Response:
     raise InternalError("The object is being replaced faster than it can be read.")
 
 
-def _answer_hot(call: Call, known: Known, body: Buffer) -> Response:
-    """The answer when everything is in memory: nothing is waited for, so nothing need be held."""
-    info = known.info
-    if call.head.ordinary:
-        span = parse_range(call.head.headers.get("range"), info.size)
-        if span is None:
-            return Response(200, _kept_headers(call, known), (body,))
-    else:
-        if call.encryption is not NOTHING:
-            check_reader(call, info)
-        if _unchanged(call, info):
-            return not_modified(info)
-        span = select(call, info)
-    headers = describe(call, info, span)
-    if span is None:
-        return Response(200, headers, (body,))
-    return Response(206, headers, (memoryview(body)[span.start : span.start + span.length],))
-
-
-def _kept_headers(call: Call, known: Known) -> KeptHeaders:
-    """The headers of the answer to an ordinary request."""
-    mode = call.head.headers.get("x-amz-checksum-mode")
-    kept = known.headers.get(mode)
-    if kept is None:
-        kept = KeptHeaders(describe(call, known.info, None))
-        if mode in (None, "ENABLED"):
-            known.headers[mode] = kept
-    return kept
-
-
 async def _answer_get(call: Call, reader: Reader) -> Response:
     info = reader.info
     key = None
     if info.encryption is not None or call.encryption is not NOTHING:
         key = _data_key(call, info, needed=True)
-    if _unchanged(call, info):
+    if unchanged(call, info):
         reader.close()
         return not_modified(info)
     span = select(call, info)
@@ -236,20 +199,19 @@ async def _answer_get(call: Call, reader: Reader) -> Response:
 
 async def head_object(call: Call) -> Response:
     """HEAD /bucket/key"""
-    known = call.storage.known(call.bucket, call.key) if not call.version else None
-    whole = call.head.ordinary and "range" not in call.head.headers
-    if known is not None and whole and known.info.encryption is None:
-        permit(call, known.info)
+    known = known_object(call)
+    if known is not None and call.head.ordinary and known.info.encryption is None:
         if known.info.place:
             call.storage.touched(call.bucket, known.info)
-        return Response(200, _kept_headers(call, known))
+        span = parse_range(call.head.headers.get("range"), known.info.size)
+        return Response(200 if span is None else 206, kept_headers(call, known, span))
     info = await find_object(call)
     if info.place:
         call.storage.touched(call.bucket, info)
     key = None
     if info.encryption is not None or call.encryption is not NOTHING:
         key = _data_key(call, info, needed="x-amz-checksum-mode" in call.head.headers)
-    if _unchanged(call, info):
+    if unchanged(call, info):
         return not_modified(info)
     span = select(call, info)
     return Response(200 if span is None else 206, describe(call, info, span, key))
@@ -265,80 +227,6 @@ def _data_key(call: Call, info: ObjectInfo, *, needed: bool) -> DataKey | None:
         return unlock(call, info, call.bucket, call.key, call.encryption.customer)
     check_reader(call, info)
     return None
-
-
-def _unchanged(call: Call, info: ObjectInfo) -> bool:
-    """Whether the client has what it asks for. :raises PreconditionFailed:"""
-    return evaluate(call.head, info.etag, info.modified, call.gateway.clock()) is Outcome.NOT_MODIFIED
-
-
-def select(call: Call, info: ObjectInfo) -> ByteRange | None:
-    """The part of the object that the request is about, by Range or ``?partNumber``; None for all of it.
-
-    :raises InvalidRange: :raises InvalidPart: :raises InvalidRequest: for both at once.
-    :raises InvalidArgument: for a number that is none."""
-    value = call.head.headers.get("range")
-    if "partNumber" not in call.head.query:
-        return parse_range(value, info.size)
-    if value is not None:
-        raise InvalidRequest("Cannot specify both Range header and partNumber query parameter")
-    number = part_number(call)
-    sizes = [part.size for part in info.parts] or [info.size]
-    if number > len(sizes):
-        raise InvalidPart(
-            "The requested partnumber is not satisfiable",
-            ActualPartCount=str(len(sizes)),
-            PartNumberRequested=str(number),
-        )
-    return ByteRange(sum(sizes[: number - 1]), sizes[number - 1]) if info.size else None
-
-
-def not_modified(info: ObjectInfo) -> Response:
-    """304, with the headers that RFC 9110 §15.4.5 asks for."""
-    headers = [("ETag", f'"{info.etag}"'), ("Last-Modified", http_date(info.modified))]
-    for name, spelt in (("cache-control", "Cache-Control"), ("expires", "Expires")):
-        if name in info.headers:
-            headers.append((spelt, info.headers[name]))
-    return Response(304, headers)
-
-
-def describe(call: Call, info: ObjectInfo, span: ByteRange | None, key: DataKey | None = None) -> Headers:
-    """The headers of an answer about ``info`` or a part of it.
-
-    :param key: of an encrypted object, when its checksums are asked for.
-    :raises InvalidArgument: for an unknown value of x-amz-checksum-mode."""
-    headers = object_headers(info, overrides(call), span)
-    bucket = call.bucket_info
-    if bucket is not None and (bucket.versioning or bucket.documents):
-        headers += version_headers(bucket, info)
-        if not call.version:
-            headers += expiration_headers(bucket, call.key, info)
-    if info.encryption is not None:
-        headers += describe_encryption(call, info.encryption)
-    of_part = "partNumber" in call.head.query
-    if of_part and info.parts:
-        headers.append(("x-amz-mp-parts-count", str(len(info.parts))))
-    mode = call.head.headers.get("x-amz-checksum-mode")
-    if mode is not None:
-        if mode.upper() != "ENABLED":
-            raise InvalidArgument(
-                "Value for x-amz-checksum-mode header is invalid.",
-                ArgumentName="x-amz-checksum-mode",
-                ArgumentValue=mode,
-            )
-        if of_part:
-            headers += checksum_headers(open_checksum(key, _part_checksum(info, part_number(call))))
-        elif span is None:
-            headers += checksum_headers(open_checksum(key, info.checksum))
-    return headers
-
-
-def _part_checksum(info: ObjectInfo, number: int) -> Checksum | None:
-    """The checksum of one part of an object, under the type of the whole; an object in one piece is its own part."""
-    if not info.parts or info.checksum is None:
-        return info.checksum
-    value = info.parts[number - 1].checksum
-    return Checksum(info.checksum.algorithm, value, info.checksum.type) if value else None
 
 
 async def get_object_torrent(call: Call) -> Response:

@@ -18,13 +18,29 @@ from msgspec.structs import replace
 from s3gw.errors import MethodNotAllowed, NoSuchKey, NoSuchVersion, S3Error
 from s3gw.model import BucketInfo, ObjectInfo
 from s3gw.operations.admission import absent, permit
-from s3gw.operations.call import Call, Headers, Reader, Storage
+from s3gw.operations.call import Call, Headers, Known, Reader, Storage
 from s3gw.s3.dates import http_date
 from s3gw.s3.tags import Tags
-from s3gw.store.interface import Committed
+from s3gw.store.interface import UNKNOWN, Committed
 
 ABSENT = (NoSuchKey, NoSuchVersion, MethodNotAllowed)
 """Why there is no object to be had."""
+
+
+def known_object(call: Call) -> Known | None:
+    """As `find_object`, as far as memory tells; None says nothing."""
+    bucket = call.bucket_info
+    if bucket is None or call.version:
+        return None
+    known = call.storage.known(call.bucket, call.key)
+    if known is UNKNOWN:
+        return None
+    if known is None:
+        if bucket.versioning:
+            return None  # there may be a delete marker to tell of
+        raise absent(call, _nothing(call.storage, bucket, call.key))
+    permit(call, known.info)
+    return known
 
 
 async def find_object(call: Call, tags: Tags | None = None) -> ObjectInfo:
@@ -91,12 +107,17 @@ def _usable(key: str, version: str, info: ObjectInfo | None) -> ObjectInfo:
 
 async def missing(storage: Storage, bucket: BucketInfo, key: str) -> S3Error:
     """Why there is no object under a key. Only in a bucket with versioning is there more to be said."""
-    if bucket.cache is not None:
-        storage.missed(bucket.name)
+    error = _nothing(storage, bucket, key)
     if bucket.versioning:
         newest = await storage.find_version(bucket.name, key, "")
         if newest is not None and newest.marker:
-            return NoSuchKey(headers=marker_headers(newest), Key=key)
+            error.headers = marker_headers(newest)
+    return error
+
+
+def _nothing(storage: Storage, bucket: BucketInfo, key: str) -> S3Error:
+    if bucket.cache is not None:
+        storage.missed(bucket.name)
     return NoSuchKey(Key=key)
 
 

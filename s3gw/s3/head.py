@@ -136,7 +136,7 @@ class RequestHead:
     :ivar secure: whether the request came over TLS.
     """
 
-    __slots__ = ("_bare", "_query", "headers", "method", "raw_path", "raw_query", "secure")
+    __slots__ = ("_bare", "_ordinary", "_query", "headers", "method", "raw_path", "raw_query", "secure")
 
     def __init__(self, method: str, target: str, headers: Mapping[str, str], *, secure: bool = False) -> None:
         self.method = method
@@ -145,6 +145,7 @@ class RequestHead:
         self.secure = secure
         self._query: Query | None = None
         self._bare: bool | None = None
+        self._ordinary: bool | None = None
 
     @property
     def query(self) -> Query:
@@ -167,7 +168,14 @@ class RequestHead:
     def ordinary(self) -> bool:
         """Whether its query asks for nothing, and it has no header that would change what becomes of a read, but for
         ``range`` and ``x-amz-checksum-mode``: so it is with most requests for an object."""
-        return self.headers.keys() <= ORDINARY and (not self.raw_query or self.bare)
+        if self._ordinary is None:
+            ordinary = True
+            for name in self.headers:  # a fifth of what it takes to compare the two sets
+                if name not in ORDINARY:
+                    ordinary = False
+                    break
+            self._ordinary = ordinary and (not self.raw_query or self.bare)
+        return self._ordinary
 
     def header(self, name: str) -> str | None:
         """The value of the header with this lower-case name."""
@@ -175,12 +183,11 @@ class RequestHead:
 
     def sent_to(self, host: str) -> RequestHead:
         """The same request with another Host."""
-        head = RequestHead(self.method, self.raw_path, {**self.headers, "host": host}, secure=self.secure)
-        head.raw_query = self.raw_query
-        return head
+        return self._with({**self.headers, "host": host})
 
     def with_headers(self, further: Mapping[str, str]) -> RequestHead:
         """The same request with headers that it does not have yet."""
-        head = RequestHead(self.method, self.raw_path, {**further, **self.headers}, secure=self.secure)
-        head.raw_query = self.raw_query
-        return head
+        return self._with({**further, **self.headers})
+
+    def _with(self, headers: Mapping[str, str]) -> RequestHead:
+        return RequestHead(self.method, f"{self.raw_path}?{self.raw_query}", headers, secure=self.secure)

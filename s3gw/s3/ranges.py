@@ -91,5 +91,7 @@ def parse_copy_range(value: str | None, size: int) -> ByteRange | None:
 
 def _number(digits: str) -> int:
     """``digits`` as a number, cut off far beyond any object: int() refuses very long ones, and time is short."""
+    if len(digits) <= 18:
+        return int(digits)
     digits = digits.lstrip("0")
     return int(digits or "0") if len(digits) <= 18 else _FAR

@@ -41,9 +41,10 @@ class BodyCache:
         self._rows.move_to_end(name)
         return found
 
-    def inline(self, inline: bytes) -> Buffer | None:
-        """As `get`, of an inline body by its id; who does not find it looks again with `get`."""
-        name = (inline, 0)
+    def held(self, body: bytes, number: int = 0) -> Buffer | None:
+        """As `get`, by the id of an inline body, or that of a blob and the number of the chunk; who does not find it
+        looks again with `get`."""
+        name = (body, number)
         found = self._rows.get(name)
         if found is not None:
             self.hits += 1

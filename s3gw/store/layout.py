@@ -40,6 +40,19 @@ def spans(bucket: str, key: str, info: ObjectInfo, start: int, length: int) -> I
             return
 
 
+def only_row(info: ObjectInfo, start: int, length: int) -> tuple[bytes, int, int] | None:
+    """Where ``length`` bytes of an object from its byte ``start`` are, if they are in one chunk: its blob and number,
+    and at which of its bytes they begin. None for what is inline, or nowhere.
+
+    The range must lie within the object."""
+    for extent in info.extents:
+        if start < extent.length:
+            number, low = divmod(extent.start + start, CHUNK_BYTES)
+            return (extent.blob, number, low) if 0 < length <= min(CHUNK_BYTES - low, extent.length - start) else None
+        start -= extent.length
+    return None
+
+
 def _extent_spans(blob: bytes, position: int, length: int) -> Iterator[Span]:
     end = position + length
     while position < end:

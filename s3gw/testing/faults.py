@@ -15,7 +15,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TypeVar
@@ -229,7 +229,7 @@ class FaultyRequest(S3Request):
         _, headers, body = refuse(kind(), self.request_id, self.head.raw_path)
         self.respond(fail.status, [*headers, *fail.headers.items()], body)
 
-    def respond(self, status: int, headers: Sequence[tuple[str, str]], body: bytes | Sequence[Buffer] = b"") -> None:
+    def respond(self, status: int, headers: Iterable[tuple[str, str]], body: bytes | Sequence[Buffer] = b"") -> None:
         """Answer, as the faults have it."""
         if corrupt := self._due(Corrupt):
             body = _flipped(_pieces(body), corrupt.at)[0]
@@ -249,7 +249,7 @@ class FaultyRequest(S3Request):
             super().respond(status, headers, body)
 
     def stream(
-        self, status: int, headers: Sequence[tuple[str, str]], source: BodySource, first: Sequence[Buffer] = ()
+        self, status: int, headers: Iterable[tuple[str, str]], source: BodySource, first: Sequence[Buffer] = ()
     ) -> Deferred[None]:
         """Answer with a long body, as the faults have it."""
         if not self.injected:
@@ -258,7 +258,7 @@ class FaultyRequest(S3Request):
         return sending
 
     async def _faulty(
-        self, status: int, headers: Sequence[tuple[str, str]], source: BodySource, first: Sequence[Buffer]
+        self, status: int, headers: Iterable[tuple[str, str]], source: BodySource, first: Sequence[Buffer]
     ) -> None:
         try:
             if self._due(LoseAnswer):

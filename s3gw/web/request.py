@@ -15,7 +15,7 @@ Answering while a body is still arriving follows one rule. `S3Channel.settle` de
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from s3gw.errors import InternalError, S3Error, SlowDown
-from s3gw.operations.call import KeptHeaders
+from s3gw.operations.call import KeptHeaders, PartHeaders
 from s3gw.s3.head import RequestHead
 from s3gw.web.body import BodySender, BodySource, Buffer, ClientDisconnected, MemorySource, RequestBody
 from s3gw.web.stock import StockRequest
@@ -45,7 +45,7 @@ ONE_WRITE = 1024 * 1024
 """A longer body in memory goes out window by window, so that a slow reader of it can be told from a dead one."""
 
 
-def header_lines(headers: Sequence[tuple[str, str]]) -> tuple[str, int | None]:
+def header_lines(headers: Iterable[tuple[str, str]]) -> tuple[str, int | None]:
     """The lines of a header section without Content-Length, and the value of that.
 
     :raises ValueError: a name or value would break out of its line.
@@ -54,6 +54,8 @@ def header_lines(headers: Sequence[tuple[str, str]]) -> tuple[str, int | None]:
         if headers.lines is None:
             headers.lines = header_lines([*headers])
         return headers.lines
+    if type(headers) is PartHeaders:
+        return f"{header_lines(headers.kept)[0]}Content-Range: {headers.content_range}\r\n", headers.length
     length = None
     count = 0
     text = ""
@@ -224,7 +226,7 @@ class S3Request(StockRequest):
         for notification in notifications:
             notification.errback(reason)
 
-    def respond(self, status: int, headers: Sequence[tuple[str, str]], body: bytes | Sequence[Buffer] = b"") -> None:
+    def respond(self, status: int, headers: Iterable[tuple[str, str]], body: bytes | Sequence[Buffer] = b"") -> None:
         """Send a complete answer in one write, and end the request. Does nothing if the client has gone.
 
         Date, Server, the request ids and Content-Length are added. HEAD, 204 and 304 send no body; a HEAD keeps the
@@ -301,7 +303,7 @@ class S3Request(StockRequest):
         channel.requestDone(self)
 
     def stream(
-        self, status: int, headers: Sequence[tuple[str, str]], source: BodySource, first: Sequence[Buffer] = ()
+        self, status: int, headers: Iterable[tuple[str, str]], source: BodySource, first: Sequence[Buffer] = ()
     ) -> Deferred[None]:
         """Send a head, ``first``, and then what ``source`` has, as fast as the client reads.
 
@@ -316,7 +318,7 @@ class S3Request(StockRequest):
         return sending
 
     async def _stream(
-        self, status: int, headers: Sequence[tuple[str, str]], source: BodySource, first: Sequence[Buffer]
+        self, status: int, headers: Iterable[tuple[str, str]], source: BodySource, first: Sequence[Buffer]
     ) -> None:
         try:
             lines, length = header_lines(headers)

@@ -159,37 +159,39 @@ class S3Resource(Resource):
         if not ordinary and "origin" in head.headers:
             request.further_headers = await cross_origin_headers(gateway.storage, self.bucket, head)
         operation = route(head.method, self.target, head)
-        request.operation = operation.name
+        name, bucket, key = operation.name, self.bucket, self.key
+        request.operation = name
         caller, verified = self.service.authenticator.nobody, None
-        if operation.name not in UNSIGNED:
+        if name not in UNSIGNED:
             caller, verified = self.service.authenticator.authenticate(request)
-            request.user = caller.name if verified is not None else ""
-            head = head if ordinary else hoist_headers(head)
+            if verified is not None:
+                request.user = caller.name
+            if not ordinary:
+                head = hoist_headers(head)
         speaks_of_encryption = not ordinary and refuse_unsupported(head)
         version = ""
-        if operation.versioned and self.key:
-            version = check_version(operation.name, head.query.get("versionId") or "")
-        operate = OPERATIONS.get(operation.name)
+        if operation.versioned and key:
+            version = check_version(name, head.query.get("versionId") or "")
+        operate = OPERATIONS.get(name)
         if operate is None:
-            raise NotImplemented(f"The operation {operation.name} is not implemented.", Operation=operation.name)
+            raise NotImplemented(f"The operation {name} is not implemented.", Operation=name)
+        storage = gateway.storage
         bucket_info = None
-        if operation.name not in BUCKETLESS:
-            storage = gateway.storage
-            bucket_info = storage.known_bucket(self.bucket) or await storage.find_bucket(self.bucket)
-            admit(self.bucket, bucket_info, head.headers.get("x-amz-expected-bucket-owner"))
+        if name not in BUCKETLESS:
+            bucket_info = storage.known_bucket(bucket) or await storage.find_bucket(bucket)
+            admit(bucket, bucket_info, head.headers.get("x-amz-expected-bucket-owner"))
         call = Call(
-            gateway, operation.name, head, request.body, request, caller, verified, self.bucket, self.key, bucket_info
+            gateway, storage, name, head, request.body, request, caller, verified, bucket, key, version, bucket_info
         )
-        call.version = version
         if bucket_info is not None and is_trusted(bucket_info, caller):
             call.trusted = True
         else:
             authorize(call)
         if speaks_of_encryption:
-            call.encryption = asked(call, operation.name, head)
+            call.encryption = asked(call, name, head)
         response = await operate(call)
         if not (call.trusted or call.decided):
-            raise RuntimeError(f"{operation.name} asked nobody whether its caller may")
+            raise RuntimeError(f"{name} asked nobody whether its caller may")
         if call.caller is not caller:
             request.user = call.caller.name
         send(request, response)
@@ -253,12 +255,11 @@ class ServiceResource(S3Resource):
 
     def locate(self, request: S3Request) -> IResource:
         """The resource that an address leads to."""
-        head = request.head
+        path, host = request.head.raw_path, request.head.headers.get("host", "")
         only = request.channel.bucket if request.channel is not None else ""
-        page = self._pages.get(head.raw_path)
-        if page is not None and not only and bucket_of_host(head.headers.get("host", ""), self._suffixes) is None:
+        page = self._pages.get(path)
+        if page is not None and not only and bucket_of_host(host, self._suffixes) is None:
             return page
-        path, host = head.raw_path, head.headers.get("host", "")
         find = self._remembered if len(path) + len(host) <= LONG_ADDRESS else self._resource_at
         try:
             return find(path, host, only)

@@ -102,6 +102,7 @@ class GatewaySite(server.Site):
         observe: Callable[[S3Request], object] | None = None,
     ) -> None:
         super().__init__(resource, reactor=reactor, parsePOSTFormSubmission=False)
+        self.serve(resource)
         self.clock = reactor
         self.limits = limits if limits is not None else Limits()
         self.refuse = refuse
@@ -142,7 +143,7 @@ class GatewaySite(server.Site):
     def serve(self, resource: IResource) -> None:
         """Answer from this tree from now on."""
         self.resource = resource
-        self._locate = getattr(resource, "locate", None)
+        self._locate: Callable[[S3Request], IResource] | None = getattr(resource, "locate", None)
 
     @property
     def open_connections(self) -> int:
@@ -212,7 +213,7 @@ class GatewaySite(server.Site):
     def next_request_id(self) -> str:
         """16 upper-case hexadecimal digits that no other request of this process has, and hardly one of another."""
         self._serial = serial = (self._serial + _STRIDE) & _MASK
-        return f"{serial:016X}"
+        return serial.to_bytes(8, "big").hex().upper()
 
     def request_ended(self, request: S3Request) -> None:
         """An answer has ended, or will never be."""
@@ -227,9 +228,8 @@ class GatewaySite(server.Site):
 
     def getResourceFor(self, request: S3Request) -> IResource:
         """The resource that answers a request."""
-        locate = getattr(self.resource, "locate", None)
-        if locate is not None:
-            return cast(IResource, locate(request))
+        if self._locate is not None:
+            return self._locate(request)
         if self.resource.isLeaf:
             return cast(IResource, self.resource)
         return cast(IResource, getChildForRequest(self.resource, request))

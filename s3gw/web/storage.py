@@ -20,7 +20,17 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from s3gw.errors import InsufficientStorage, InternalError, S3Error, SlowDown
-from s3gw.model import BucketInfo, CacheRules, ListPage, ObjectInfo, PartPage, UploadInfo, UploadPage, VersionPage
+from s3gw.model import (
+    BucketInfo,
+    ByteRange,
+    CacheRules,
+    ListPage,
+    ObjectInfo,
+    PartPage,
+    UploadInfo,
+    UploadPage,
+    VersionPage,
+)
 from s3gw.operations.call import CacheFigures, Doomed, Known
 from s3gw.store.cache import BodyCache
 from s3gw.store.cache_records import QueueRecord
@@ -50,9 +60,11 @@ from s3gw.store.interface import (
     StoreFailed,
     StoreFull,
     StoreStalled,
+    Unknown,
     UploadQuery,
     VersionQuery,
 )
+from s3gw.store.layout import only_row
 from s3gw.web.bodies import Bodies, Buffer, HeldObject
 from s3gw.web.forgetting import Forgetting
 from s3gw.web.lanes import HandOver, Lane
@@ -165,16 +177,38 @@ class LaneStorage:
         self.forgetting = self._commits.forgetting = Forgetting(self, clock, self._now)
         self.hits = self.misses = 0
 
-    def known(self, bucket: str, key: str) -> Known | None:
-        """The object under a key if its record is kept decoded."""
-        known = self._known.get((bucket, key))
-        if known is not None and known.info.place and self._store.expired(bucket, known.info):
+    def known(self, bucket: str, key: str) -> Known | Unknown | None:
+        """The object under a key as far as memory tells, and it is durable."""
+        name = (bucket, key)
+        known = self._known.get(name)
+        if known is not None:
+            return None if known.info.place and self._store.expired(bucket, known.info) else known
+        info = self._store.peek(bucket, key)
+        if info is UNKNOWN or name in self._commits.uncertain:
+            return UNKNOWN
+        if info is None:
             return None
+        known = Known(info)
+        if len(info.extents) <= KNOWN_EXTENTS:
+            if len(self._known) >= KNOWN_OBJECTS:
+                del self._known[next(iter(self._known))]
+            self._known[name] = known
         return known
 
-    def hot_body(self, info: ObjectInfo) -> Buffer | None:
-        """The body of a known object, if it is inline, readable as it is, and in the cache."""
-        return self.cache.inline(info.inline) if info.inline and info.encryption is None else None
+    def hot(self, info: ObjectInfo, span: ByteRange | None) -> Buffer | None:
+        """The bytes of a known object, or of a part, if they are in one row, readable as it is, and in the cache."""
+        if info.encryption is not None:
+            return None
+        if info.inline:
+            body = self.cache.held(info.inline)
+            return body if body is None or span is None else memoryview(body)[span.start : span.start + span.length]
+        start, length = (0, info.size) if span is None else (span.start, span.length)
+        place = only_row(info, start, length)
+        if place is None:
+            return None
+        blob, number, low = place
+        body = self.cache.held(blob, number)
+        return None if body is None else memoryview(body)[low : low + length]
 
     def _now(self) -> int:
         return int(self._clock.seconds() * 1000)
@@ -210,8 +244,8 @@ class LaneStorage:
     async def find(self, bucket: str, key: str) -> ObjectInfo | None:
         """The object under a key, or None."""
         known = self.known(bucket, key)
-        if known is not None:
-            return known.info
+        if known is not UNKNOWN:
+            return None if known is None else known.info
         info, durable = await self._look(bucket, key)
         if not durable:
             await self._durable()
@@ -220,8 +254,8 @@ class LaneStorage:
     async def open(self, bucket: str, key: str) -> HeldObject | None:
         """As `find`, with the object's bytes held until the answer is closed."""
         known = self.known(bucket, key)
-        if known is not None:
-            return self._bodies.hold(bucket, key, known.info)
+        if known is not UNKNOWN:
+            return None if known is None else self._bodies.hold(bucket, key, known.info)
         info, durable = await self._look(bucket, key)
         held = None if info is None else self._bodies.hold(bucket, key, info)
         if not durable:
@@ -262,20 +296,16 @@ class LaneStorage:
         return held
 
     async def _look(self, bucket: str, key: str) -> tuple[ObjectInfo | None, bool]:
-        """The object, and whether what was seen is durable. Nothing is awaited behind the look."""
+        """The object that `known` does not know, and whether what was seen is durable. Nothing is awaited behind the
+        look."""
         name = (bucket, key)
-        info = self._store.peek(bucket, key)
-        if info is UNKNOWN:
-            # Not to be remembered: it may be of before a commit that ends before this answer is here.
-            info = await self._lookups.ask(name)
-            return info, name not in self._commits.uncertain
         if name in self._commits.uncertain:
-            return info, False
-        if info is not None and len(info.extents) <= KNOWN_EXTENTS:
-            if len(self._known) >= KNOWN_OBJECTS:
-                del self._known[next(iter(self._known))]
-            self._known[name] = Known(info)
-        return info, True
+            info = self._store.peek(bucket, key)
+            if info is not UNKNOWN:
+                return info, False
+        # Not to be remembered: it may be of before a commit that ends before this answer is here.
+        info = await self._lookups.ask(name)
+        return info, name not in self._commits.uncertain
 
     async def _durable(self) -> None:
         """Wait for the batch that is being committed.

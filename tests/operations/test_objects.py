@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from s3gw.credentials import Credential
 from s3gw.model import CHUNK_BYTES, BucketInfo, ObjectInfo
 from s3gw.operations import objects
-from s3gw.operations.call import Call, Response
+from s3gw.operations.call import Call, Known, Response
 from s3gw.s3.checksums import ALGORITHMS, Digests
 from s3gw.store.interface import PutObject
 from s3gw.web import respond
@@ -410,8 +410,8 @@ class HotTests(ObjectCase):
         if not cold:
             self.request("GET", "/bucket/key")
             known = storage.known("bucket", "key")
-            assert known is not None
-            self.assertIsNotNone(storage.hot_body(known.info))
+            assert isinstance(known, Known)
+            self.assertIsNotNone(storage.hot(known.info, None))
         answer = self.request(method, "/bucket/key", headers, query=query)
         headers = dict(answer.headers)
         body = answer.body.replace(headers.pop("x-amz-request-id").encode(), b"")

@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from s3gw.model import CHUNK_BYTES, Extent, ObjectInfo
 from s3gw.store.interface import ChunkRow, InlineRow
-from s3gw.store.layout import Span, spans
+from s3gw.store.layout import Span, only_row, spans
 
 A, B = b"a" * 16, b"b" * 16
 
@@ -72,3 +72,23 @@ class SpanTests(SynchronousTestCase):
             else:
                 found.append((span.row.blob, low, high))
         self.assertEqual(found, expected)
+
+    @given(
+        st.lists(st.tuples(st.integers(0, 2 * CHUNK_BYTES), st.integers(1, 2 * CHUNK_BYTES)), min_size=1, max_size=3),
+        st.data(),
+    )
+    def test_only_row(self, shape: list[tuple[int, int]], data: st.DataObject) -> None:
+        """The only row of a range is the one that it spans, if it spans one."""
+        extents = tuple(Extent(bytes([n]) * 16, start, length) for n, (start, length) in enumerate(shape))
+        info = ObjectInfo(size=sum(length for _, length in shape), modified=0, etag="", extents=extents)
+        start = data.draw(st.integers(0, info.size - 1))
+        length = data.draw(st.integers(1, info.size - start) | st.integers(1, min(20, info.size - start)))
+        first, *further = spans("bucket", "key", info, start, length)
+        assert isinstance(first.row, ChunkRow)
+        only = None if further else (first.row.blob, first.row.number, first.low)
+        self.assertEqual(only_row(info, start, length), only)
+
+    def test_no_row(self) -> None:
+        """What is inline, or empty, is in no chunk."""
+        self.assertIsNone(only_row(ObjectInfo(size=10, modified=0, etag="", inline=A), 0, 10))
+        self.assertIsNone(only_row(ObjectInfo(size=0, modified=0, etag=""), 0, 0))
