@@ -10,6 +10,7 @@ length.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from xml.etree.ElementTree import ParseError
 
 from defusedxml.common import DefusedXmlException
@@ -63,6 +64,13 @@ def _percent(match: re.Match[str]) -> str:
 def element(name: str, text: str | int) -> str:
     """``<name>text</name>``, escaped."""
     return f"<{name}>{escape(text) if isinstance(text, str) else text}</{name}>"
+
+
+def elements(texts: Sequence[tuple[str, str]]) -> str:
+    """As `element`, one after the other, by name."""
+    if _SPECIAL.search("".join([text for _, text in texts])) is not None:
+        texts = [(name, escape(text)) for name, text in texts]
+    return "".join([f"<{name}>{text}</{name}>" for name, text in texts])
 
 
 def optional(name: str, text: str) -> str:

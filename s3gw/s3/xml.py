@@ -43,7 +43,7 @@ from s3gw.s3.listing import (
     ListVersionsRequest,
     encode_token,
 )
-from s3gw.s3.markup import document, element, escape, optional, printable, url_encode
+from s3gw.s3.markup import DECLARATION, document, element, elements, escape, optional, printable, url_encode
 
 Encode = Callable[[str], str]
 OwnerOf = Callable[[str], Owner]
@@ -56,15 +56,18 @@ _XSI = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
 def error(error: S3Error, resource: str = "", request_id: str = "", host_id: str = "") -> bytes:
     """Error, which is in no namespace."""
     usual = error.message is type(error).__doc__
-    text = (_usual_opening if usual else _error_opening)(error.code, error.message)
-    for name, value in error.fields.items():
-        text += element(name, printable(value))
-    text += f"{optional('Resource', resource)}{element('RequestId', request_id)}{optional('HostId', host_id)}"
-    return document("Error", text, namespace=False)
+    said = [(name, printable(value)) for name, value in error.fields.items()]
+    if resource:
+        said.append(("Resource", resource))
+    said.append(("RequestId", request_id))
+    if host_id:
+        said.append(("HostId", host_id))
+    opening = (_usual_opening if usual else _error_opening)(error.code, error.message)
+    return f"{opening}{elements(said)}</Error>".encode()
 
 
 def _error_opening(code: str, message: str) -> str:
-    return element("Code", code) + element("Message", printable(message))
+    return f"{DECLARATION}<Error>{elements([('Code', code), ('Message', printable(message))])}"
 
 
 _usual_opening = lru_cache(512)(_error_opening)

@@ -7,7 +7,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from s3gw.errors import InternalError, S3Error, SlowDown
-from s3gw.operations.call import Response
+from s3gw.operations.call import Headers, KeptHeaders, Response
 from s3gw.s3 import xml
 from s3gw.store.interface import CorruptChunk
 from s3gw.web.body import ClientDisconnected
@@ -16,6 +16,9 @@ from s3gw.web.request import S3Request
 log = Logger()
 
 RETRY_AFTER_SECONDS = "1"
+
+DOCUMENT = KeptHeaders([("Content-Type", "application/xml")])
+"""The headers of most errors."""
 
 
 def send(request: S3Request, response: Response) -> None:
@@ -42,9 +45,11 @@ def _cut_short(failure: Failure, request: S3Request) -> None:
 
 def refuse(error: S3Error, request_id: str, resource: str = "") -> tuple[int, list[tuple[str, str]], bytes]:
     """Status, headers and body of an error."""
-    headers = [("Content-Type", "application/xml"), *error.headers.items()]
+    headers: Headers = DOCUMENT
+    if error.headers:
+        headers = [*DOCUMENT, *error.headers.items()]
     if isinstance(error, SlowDown):
-        headers.append(("Retry-After", RETRY_AFTER_SECONDS))
+        headers = [*headers, ("Retry-After", RETRY_AFTER_SECONDS)]
     return error.status, headers, xml.error(error, resource, request_id)
 
 
@@ -65,7 +70,9 @@ def send_error(request: S3Request, error: BaseException | None) -> None:
         request.abort()
         return
     status, headers, body = refuse(error, request.request_id, request.head.raw_path)
-    request.respond(status, [*headers, *request.further_headers], body)
+    if request.further_headers:
+        headers = [*headers, *request.further_headers]
+    request.respond(status, headers, body)
 
 
 def _report(error: BaseException | None, request: S3Request) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from s3gw.errors import MalformedXML
-from s3gw.s3.markup import MAX_DEPTH, MAX_ELEMENTS, escape, read, url_encode
+from s3gw.s3.markup import MAX_DEPTH, MAX_ELEMENTS, element, elements, escape, read, url_encode
 
 ANY = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=40)
 
@@ -18,6 +18,12 @@ quick = settings(max_examples=100, deadline=None, derandomize=True)
 
 class EscapeTests(SynchronousTestCase):
     """Text as markup."""
+
+    @quick
+    @given(st.lists(st.tuples(st.sampled_from(["Key", "Code"]), st.text(max_size=5) | st.sampled_from(["<&>", "]]>"]))))
+    def test_elements(self, texts: list[tuple[str, str]]) -> None:
+        """Several elements are what each of them is alone."""
+        self.assertEqual("".join(element(*each) for each in texts), elements(texts))
 
     def test_table(self) -> None:
         """Markup and what a parser would change or refuse become references; the rest stays."""
