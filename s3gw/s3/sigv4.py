@@ -146,6 +146,7 @@ class Claim(msgspec.Struct, frozen=True):
         these. A request with others has more to be said of it: they may still be such as need no signature.
     :ivar expires: seconds for which a presigned URL is valid; None when the header signs.
     :ivar date: ``X-Amz-Date`` of a presigned URL. :ivar query: its query in canonical form.
+    :ivar payload: its ``X-Amz-Content-Sha256``; without one the payload is not signed.
     """
 
     credential: Credential
@@ -154,6 +155,7 @@ class Claim(msgspec.Struct, frozen=True):
     expires: int | None = None
     date: str = ""
     query: str = ""
+    payload: str = UNSIGNED
 
 
 class SignedRequest(msgspec.Struct, frozen=True):
@@ -347,7 +349,8 @@ def _from_query(query: Query, raw_query: str) -> SignedRequest:
     if headers is None:
         raise AuthorizationQueryParametersError("X-Amz-SignedHeaders must be a list of header names joined by ';'")
     identity = Credential.parse(credential, _bad_query)
-    claim = Claim(identity, *headers, _expires(expires), date, canonical_query(raw_query))
+    payload = query.get("X-Amz-Content-Sha256") or UNSIGNED
+    claim = Claim(identity, *headers, _expires(expires), date, canonical_query(raw_query), payload)
     return SignedRequest(claim, signature)
 
 
@@ -410,7 +413,13 @@ def verify(
         _refuse_scope(credential, region, timestamp, _bad_query if presigned else _bad_header)
     if not head.headers.keys() <= claim.enough:
         _refuse_unsigned_headers(claim.headers.names, head)
-    payload = _payload(head, presigned)
+    payload = head.headers.get("x-amz-content-sha256")
+    if payload is None:
+        if not presigned:
+            raise InvalidRequest("Missing required header for this request: x-amz-content-sha256")
+        payload = claim.payload
+    if payload not in _USUAL_PAYLOADS:
+        payload_mode(payload)
     query = claim.query if presigned or not head.raw_query else canonical_query(head.raw_query)
     request = canonical_request(head.method, head.raw_path, query, head.headers, claim.headers, payload)
     text = string_to_sign(timestamp, credential.scope, request)
@@ -491,12 +500,3 @@ def _refuse_unsigned_headers(signed: Sequence[str], head: RequestHead) -> None:
         raise AccessDenied(
             "There were headers present in the request which were not signed", HeadersNotSigned=", ".join(loose)
         )
-
-
-def _payload(head: RequestHead, presigned: bool) -> str:
-    value = head.headers.get("x-amz-content-sha256")
-    if value is None:
-        if not presigned:
-            raise InvalidRequest("Missing required header for this request: x-amz-content-sha256")
-        value = head.query.get("X-Amz-Content-Sha256") or UNSIGNED
-    return payload_mode(value)
