@@ -43,10 +43,12 @@ class Connection(Protocol):
     :ivar deadline: when `expired` is to be called, in seconds of the site's clock.
     :ivar unread_deadline: when the client must have read what was written, or be cut off.
     :ivar unsent: bytes that the transport holds since the client does not read; `GatewaySite.buffered` counts them.
+    :ivar reads_wide: more is taken from the socket in one read than usual.
     :ivar ending: nothing more will be said; what comes is dropped.
     """
 
     transport: Any  # an ITransport that is IConsumer and IPushProducer too
+    reads_wide = False
 
     def __init__(self, site: GatewaySite) -> None:
         self.site = site
@@ -74,6 +76,17 @@ class Connection(Protocol):
         self._registered = True
         if isinstance(transport, tcp.Connection) and not self.secure:
             self._sendmsg = self._direct = transport.getHandle().sendmsg
+
+    def read_wide(self, nbytes: int) -> None:
+        """Take up to ``nbytes`` from the socket in one read, if it is a plain one, until `read_usual`."""
+        if self._sendmsg is not None:
+            self.reads_wide = True
+            self.transport.bufferSize = nbytes
+
+    def read_usual(self) -> None:
+        """Undo `read_wide`."""
+        self.reads_wide = False
+        del self.transport.bufferSize
 
     def arm(self, seconds: float, expire: Callable[[Any], None]) -> None:
         """Have ``expire`` called with the connection after ``seconds``, unless told otherwise by then."""

@@ -570,6 +570,8 @@ class LoopbackTests(TestCase):
     body = bytes(range(256)) * 16 * 1024
 
     def serve(self, request: S3Request) -> None:
+        self.wide.append(request.channel.reads_wide)
+
         async def serve() -> None:
             size = 0
             while pieces := await request.body.read():
@@ -592,23 +594,31 @@ class LoopbackTests(TestCase):
         got = yield browser.done
         return answers(got)
 
-    def assert_exchanged(self, answered: list[Answer], *, secure: bool) -> None:
+    def assert_exchanged(self, answered: list[Answer], *, secure: bool, wide: bool = False) -> None:
+        self.assertEqual([wide, False, False], self.wide)
         self.assertEqual([200, 200, 200], [each.status for each in answered])
         expected = [b"%d %d" % (len(self.body), secure), self.body, self.body]
         self.assertTrue(expected == [each.body for each in answered])
         self.assertEqual(["PUT", "GET", "GET"], [request.head.method for request in self.observed])
 
-    def site(self) -> GatewaySite:
+    def site(self, limits: Limits | None = None) -> GatewaySite:
         self.observed: list[S3Request] = []
-        gateway = Gateway(self.serve)
-        site = GatewaySite(gateway.site.resource, reactor=reactor, refuse=refuse, observe=self.observed.append)
+        self.wide: list[bool] = []
+        tree = Gateway(self.serve).site.resource
+        site = GatewaySite(tree, reactor=reactor, refuse=refuse, limits=limits, observe=self.observed.append)
         self.addCleanup(site.begin_drain)
         return site
 
     @inlineCallbacks
     def test_tcp(self) -> object:
-        """4 MiB up and twice down over TCP."""
+        """4 MiB up and twice down over TCP: up in wide reads."""
         answered = yield self.exchange(self.site())
+        self.assert_exchanged(answered, secure=False, wide=True)
+
+    @inlineCallbacks
+    def test_crowded(self) -> object:
+        """Where memory is short, reads are no wider than they must be."""
+        answered = yield self.exchange(self.site(Limits(max_buffered=600 * 1024)))
         self.assert_exchanged(answered, secure=False)
 
     @inlineCallbacks
