@@ -42,8 +42,8 @@ HELD_BYTES = 256 * 1024
 """What may arrive while the transport is paused; one read of the socket decrypts to 64 KiB."""
 
 WIDE_READ = 512 * 1024
-"""What one read of the socket may bring of a long body. It is handed on as it is, and large pieces cost less a byte: they
-change hands less often, between threads that all want the interpreter."""
+"""What one read of the socket may bring of a long body. It is handed on as it is, and large pieces cost less a byte:
+they change hands less often, between threads that all want the interpreter."""
 
 TURN = 16
 """Pipelined requests begun before the reactor gets its turn."""
