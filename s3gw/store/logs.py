@@ -20,7 +20,9 @@ of what may go. How a hole is found out: `seams`.
 
 The MANIFEST is synced after each edit, before anything is done because of it. So one that is unfinished was never
 acted on. RocksDB takes that for granted where the file just ends, and refuses to open where zeros fill it up to the
-length that a file system had noted already: these are cut off here, and a copy is kept.
+length that a file system had noted already: these are cut off here, and a copy is kept. Where damage has made an edit
+longer, the file seems to end within it as well. RocksDB would forget all later edits and delete the tables that they
+named, so opening is refused here.
 
 A log is a run of blocks of 32 KiB, each full of fragments of records (RocksDB wiki, "Write Ahead Log File Format"):
 
@@ -42,6 +44,7 @@ from typing import NamedTuple, TypeVar
 from awscrt.checksums import crc32c
 
 from s3gw.store.engine import first_log
+from s3gw.store.interface import StoreFailed
 from s3gw.store.seams import HEAD_BYTES, Span, first_behind_hole
 
 T = TypeVar("T")
@@ -100,8 +103,9 @@ def scan_log(data: memoryview) -> LogScan:
         else:
             if bad is None:
                 bad = at
-            # Its length may be right, and the next one good; else the next one that can be found begins a block.
-            at = end if end and _end(data, end) and _is_good(data, end, _end(data, end)) else at + left
+                if _has_wrong_length(data, at):
+                    return LogScan(bad, good, True, last)
+            at = _next_good(data, at, at + left)
     if bad is None and any(data[at:]):
         bad = at
     return LogScan(bad, good, False, last)
@@ -129,10 +133,33 @@ def _end(data: memoryview, at: int) -> int:
     return end if end <= len(data) and at % BLOCK + HEADER + length <= BLOCK else 0
 
 
+def _next_good(data: memoryview, at: int, block: int) -> int:
+    """Where the next good fragment behind a bad one begins; where a block does, if there is none in this one."""
+    for place in range(at + 1, min(block, len(data)) - HEADER):
+        if WHOLE <= data[place + 6] <= LAST and (end := _end(data, place)) and _is_good(data, place, end):
+            return place
+    return block
+
+
+def _has_wrong_length(data: memoryview, at: int) -> bool:
+    """Whether a fragment is whole that only seems to go on behind the end of what was written."""
+    wanted = data[at : at + 4]
+    crc = _TYPES[data[at + 6]]
+    for place in range(at + HEADER, min(at - at % BLOCK + BLOCK, len(data))):
+        crc = crc32c(data[place : place + 1], crc)
+        if _masked(crc) == wanted:
+            return True
+    return False
+
+
 def _is_good(data: memoryview, at: int, end: int) -> bool:
     crc = crc32c(data[at + HEADER : end], _TYPES[data[at + 6]])
+    return _masked(crc) == data[at : at + 4] and bool(data[at + 6])
+
+
+def _masked(crc: int) -> bytes:
     rotated = ((crc >> 15 | crc << 17) & 0xFFFFFFFF) + 0xA282EAD8
-    return rotated & 0xFFFFFFFF == int.from_bytes(data[at : at + 4], "little") and bool(data[at + 6])
+    return (rotated & 0xFFFFFFFF).to_bytes(4, "little")
 
 
 class Log(NamedTuple):
@@ -196,7 +223,10 @@ def _judge_damage(path: str, name: str, scan: LogScan, later: list[str]) -> str:
 
 
 def mend_manifest(path: str) -> list[str]:
-    """Cut off the zeros of an unfinished edit; in words, what was done. What else may be wrong is RocksDB's to say."""
+    """Cut off the zeros of an unfinished edit; in words, what was done.
+
+    :raises StoreFailed: it is damaged. RocksDB says so itself, unless it takes damage for an end.
+    """
     try:
         with open(os.path.join(path, "CURRENT"), encoding="ascii", errors="replace") as current:
             name = current.read().strip()
@@ -207,7 +237,9 @@ def mend_manifest(path: str) -> list[str]:
         return []
     scan = _read(manifest, scan_log)
     bad = scan.bad
-    if bad is None or not scan.good or scan.good_behind:
+    if bad is not None and scan.good_behind:
+        raise StoreFailed(f"{name} is damaged at byte {bad}")
+    if bad is None or not scan.good:
         return []
     with open(manifest, "r+b") as file:
         content = file.read()

@@ -22,7 +22,7 @@ from random import Random
 
 from s3gw.store import engine
 from s3gw.store.interface import CorruptChunk, ListQuery, Mutation, StoreStalled, StoreUnusable
-from s3gw.store.logs import KEPT
+from s3gw.store.logs import HEADER, KEPT
 from s3gw.store.rocks import RocksStore
 from tests.bounded import BoundedTestCase, wait_until
 from tests.faults.gateway import small
@@ -173,6 +173,19 @@ class BitFlipTests(BoundedTestCase):
         for name in self.names("MANIFEST", "CURRENT"):
             found = self.flips(name, 2 * FLIPS)
             self.assertEqual(set(found), {"refused"}, name)
+
+    def test_lengths_in_manifest(self) -> None:
+        """The lengths of its records, since one that is too long looks like a torn one, which was never acted on."""
+        (name,) = self.names("MANIFEST")
+        sound, _ = database()
+        content = (sound / name).read_bytes()
+        chance = Random(SEED)
+        at = 0
+        while at < len(content):
+            bits = chance.sample(range(16), min(16, 2 * RUNS))
+            found = {self.outcome(self.damaged(name, at + 4 + bit // 8, bit % 8), name) for bit in bits}
+            self.assertEqual(found, {"refused"}, at)
+            at += HEADER + int.from_bytes(content[at + 4 : at + 6], "little")
 
     def test_end_of_manifest(self) -> None:
         """The last records of the MANIFEST, which might be taken for torn ones."""

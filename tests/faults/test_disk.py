@@ -69,7 +69,7 @@ class FailingDiskTests(LiveCase):
         clients = [Client(self.server, number, chance.getrandbits(32)) for number in range(2)]
         for number in range(RUNS):
             for name, operation, files, error in FAULTS:
-                self.one_fault(name, clients, chance, (operation, files, error), FORMS[number % 3])
+                self.one_fault(name, clients, chance, (operation, files, error), FORMS[number % (len(FORMS) - 1)])
 
     def one_fault(
         self, name: str, clients: list[Client], chance: Random, fault: tuple[int, int, int], form: str

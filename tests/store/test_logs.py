@@ -8,6 +8,7 @@ from pathlib import Path
 from awscrt.checksums import crc32c
 from twisted.trial.unittest import SynchronousTestCase
 
+from s3gw.store.interface import StoreFailed
 from s3gw.store.logs import BLOCK, HEADER, KEPT, SECTOR, LogScan, inspect_logs, mend_manifest, record_at, scan_log
 
 
@@ -66,6 +67,18 @@ class ScanTests(SynchronousTestCase):
             assert found.bad is not None
             self.assertLess(at - 1007 - HEADER - BLOCK % 1007, found.bad)
             self.assertLessEqual(found.bad, at)
+
+    def test_length(self) -> None:
+        """A record that got another length is damaged, also where it seems to be cut off by the end."""
+        for count in (1, 3, 40):
+            whole = log(count)
+            for at in {5, len(whole) - 1002}:
+                for bit in range(8):
+                    longer = bytearray(whole)
+                    longer[at] ^= 1 << bit
+                    for room in (0, 100):
+                        found = scan(bytes(longer) + bytes(room))
+                        self.assertEqual(found[::2], (at - 5, True), (count, at, bit))
 
     def test_hole(self) -> None:
         """A block that was never written, with written ones behind it, is no end."""
@@ -223,8 +236,18 @@ class ManifestTests(SynchronousTestCase):
             self.assertEqual(bool(lines), left + 1 >= 8, left)
 
     def test_damage(self) -> None:
-        """One that is damaged is left as it is, for RocksDB to refuse: its edits were acted on."""
-        for at in (3, 1500, 2014, 2020, 3000):
+        """One that is damaged is refused and left as it is: its edits were acted on."""
+        sound = log(3)
+        for at in (3, 4, 5, 1012, 1500, 2014 + 5):
+            for bit in range(8):
+                content = bytearray(sound)
+                content[at] ^= 1 << bit
+                with self.assertRaisesRegex(StoreFailed, "MANIFEST-000005 is damaged at byte"):
+                    self.mend(bytes(content))
+
+    def test_damaged_end(self) -> None:
+        """Damage that RocksDB notices is left for it to refuse."""
+        for at in (2014, 2020, 3000):
             content = bytearray(log(3))
             content[at] ^= 1
             self.assertEqual(self.mend(bytes(content)), (bytes(content), []))
