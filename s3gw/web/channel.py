@@ -143,6 +143,7 @@ class S3Channel(Connection):
         self.ending = True
         self.deadline = self.unread_deadline = NEVER
         self._held.clear()
+        self._outgoing = ()
         self._queue.clear()
         self._producer = None
         self._settled = None

@@ -64,6 +64,7 @@ class Connection(Protocol):
         self._producer: IPushProducer | None = None
         self._sendmsg: SendMsg | None = None  # of the socket, when there is a plain one
         self._direct: SendMsg | None = None  # the same, while the transport holds nothing
+        self._outgoing: tuple[Buffer, ...] = ()  # until the end of the turn
 
     def connectionMade(self) -> None:
         """A client has connected."""
@@ -155,13 +156,31 @@ class Connection(Protocol):
     def writeSequence(self, iovec: Iterable[Buffer]) -> None:
         """Write pieces of the current answer.
 
-        They go to the socket at once: handing them to the transport costs two changes of what the reactor waits for and
-        another of its turns, as much as all the rest of a small answer. What the socket has no room for is the
-        transport's, and so is all that follows, until it says that it has written everything.
+        They go to the socket without the transport, at once or at the end of the reactor's turn (`web.outbox`): handing
+        them over costs two changes of what the reactor waits for and another of its turns, as much as all the rest of
+        a small answer. What the socket has no room for is the transport's, and so is all that follows, until it says
+        that it has written everything.
         """
         if self.ending:
             return
         pieces = tuple(iovec)
+        if self._outgoing:
+            pieces, self._outgoing = self._outgoing + pieces, ()
+        elif self._direct is not None:
+            outbox = self.site.outbox
+            if outbox.holds(pieces):
+                self._outgoing = pieces
+                outbox.add(self)
+                return
+        self._send(pieces)
+
+    def send_outgoing(self) -> None:
+        """Send what was held back until the end of the turn."""
+        if self._outgoing:
+            pieces, self._outgoing = self._outgoing, ()
+            self._send(pieces)
+
+    def _send(self, pieces: tuple[Buffer, ...]) -> None:
         direct = self._direct
         if direct is not None:
             try:
@@ -191,6 +210,7 @@ class Connection(Protocol):
 
     def close(self) -> None:
         """Close when everything is written, or abort when the client does not read it."""
+        self.send_outgoing()
         self.ending = True
         self._unregister()
         self.arm(self.limits.response_stall, Connection.abortConnection)
@@ -203,6 +223,7 @@ class Connection(Protocol):
 
     def abortConnection(self) -> None:
         """Close at once, whatever is not written."""
+        self._outgoing = ()
         self.ending = True
         self.deadline = self.unread_deadline = NEVER
         self._unregister()

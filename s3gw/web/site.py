@@ -25,6 +25,7 @@ from s3gw.errors import S3Error
 from s3gw.web.channel import S3Channel
 from s3gw.web.descriptors import Doors
 from s3gw.web.limits import Limits
+from s3gw.web.outbox import Outbox
 from s3gw.web.request import S3Request
 from s3gw.web.turns import Turns
 
@@ -85,6 +86,7 @@ class GatewaySite(server.Site):
         and for each transfer that goes through memory window by window the most that it may hold.
     :ivar doors: told how many connections there are.
     :ivar turns: shared out among long answers.
+    :ivar outbox: small answers that leave together.
     :ivar draining: every answer is the last one of its connection.
     :ivar now: seconds of the clock, as of the last sweep.
     :ivar common_headers: Date, Server and x-amz-id-2, as text.
@@ -111,6 +113,7 @@ class GatewaySite(server.Site):
         self.doors: Doors | None = None
         self.draining = False
         self.turns = Turns(reactor)
+        self.outbox = Outbox(reactor)
         self.now = reactor.seconds()
         self.common_headers = ""
         self._observe = observe
