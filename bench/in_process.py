@@ -27,10 +27,8 @@ from s3gw.credentials import KeyRing
 from s3gw.service import GatewayService
 from s3gw.settings import Settings, parse_listener
 from s3gw.web.channel import S3Channel
+from s3gw.web.connection import READ
 from tools.stress_test import Signer
-
-READ_BYTES = 64 * 1024
-"""What Twisted reads from a socket at once."""
 
 ACCESS_KEY, SECRET_KEY, REGION = "BENCH", "bench-secret", "us-east-1"
 
@@ -228,10 +226,10 @@ def compare(request: Request, answer: bytes) -> None:
 
 
 def pieces_of(request: Request) -> list[bytes]:
-    """A request as it arrives: at most `READ_BYTES` at once."""
+    """A request as it arrives: what one read of a socket brings, and the next."""
     upload = request.upload
     whole = request.head + (b"".join(upload.slices()) if upload is not None else b"")
-    return [whole[at : at + READ_BYTES] for at in range(0, len(whole), READ_BYTES)]
+    return [whole[at : at + READ] for at in range(0, len(whole), READ)]
 
 
 @contextmanager

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 NEVER = float("inf")
 
+READ = 72 * 1024
+"""What one read of the socket may bring: a body of 64 KiB comes in one with its head, not in two."""
+
 SendMsg = Callable[[Sequence[Buffer]], int]
 
 
@@ -77,6 +80,7 @@ class Connection(Protocol):
         self._registered = True
         if isinstance(transport, tcp.Connection) and not self.secure:
             self._sendmsg = self._direct = transport.getHandle().sendmsg
+            transport.bufferSize = READ
 
     def read_wide(self, nbytes: int) -> None:
         """Take up to ``nbytes`` from the socket in one read, if it is a plain one, until `read_usual`."""
@@ -87,7 +91,7 @@ class Connection(Protocol):
     def read_usual(self) -> None:
         """Undo `read_wide`."""
         self.reads_wide = False
-        del self.transport.bufferSize
+        self.transport.bufferSize = READ
 
     def arm(self, seconds: float, expire: Callable[[Any], None]) -> None:
         """Have ``expire`` called with the connection after ``seconds``, unless told otherwise by then."""
