@@ -255,3 +255,108 @@ class MetricsTests(LiveCase):
             cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
             self.assertFalse(taken & cells, panel["title"])
             taken |= cells
+
+
+CALM, RISING = "0+0x{steps}", "0+1x{steps}"
+
+ALERTS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
+    "S3gwDown": ({"up": "0x{steps}"}, {"up": "1x{steps}"}),
+    "S3gwCorruption": ({"s3gw_corruptions_total": RISING}, {"s3gw_corruptions_total": CALM}),
+    "S3gwScrubFoundDamage": ({"s3gw_scrub_damaged_total": RISING}, {"s3gw_scrub_damaged_total": CALM}),
+    "S3gwStoreBroken": (
+        {'s3gw_store_property{name="background_errors"}': "1x{steps}"},
+        {'s3gw_store_property{name="background_errors"}': CALM, 's3gw_store_property{name="sst_bytes"}': RISING},
+    ),
+    "S3gwWritesStopped": (
+        {'s3gw_store_property{name="write_stopped"}': "1x{steps}"},
+        {'s3gw_store_property{name="write_stopped"}': CALM},
+    ),
+    "S3gwErrors": (
+        {
+            's3gw_responses_total{status="2xx"}': "0+90x{steps}",
+            's3gw_responses_total{status="5xx"}': "0+1x{steps}",
+            's3gw_responses_total{status="cut"}': "0+1x{steps}",
+        },
+        {
+            's3gw_responses_total{status="2xx"}': "0+50x{steps}",
+            's3gw_responses_total{status="4xx"}': "0+50x{steps}",
+            's3gw_responses_total{status="5xx"}': CALM,
+        },
+    ),
+    "S3gwStoreErrors": (
+        {'s3gw_rocksdb_errors_total{op="write"}': RISING},
+        {'s3gw_rocksdb_errors_total{op="write"}': CALM},
+    ),
+    "S3gwSlow": (
+        {
+            's3gw_request_latency_ms_bucket{le="1000.0"}': "0+98x{steps}",
+            's3gw_request_latency_ms_bucket{le="5000.0"}': "0+100x{steps}",
+            's3gw_request_latency_ms_bucket{le="+Inf"}': "0+100x{steps}",
+        },
+        {
+            's3gw_request_latency_ms_bucket{le="1000.0"}': "0+100x{steps}",
+            's3gw_request_latency_ms_bucket{le="+Inf"}': "0+100x{steps}",
+        },
+    ),
+    "S3gwCompactionBehind": (
+        {'s3gw_store_property{name="pending_compaction_bytes"}': "70000000000x{steps}"},
+        {'s3gw_store_property{name="pending_compaction_bytes"}': "60000000000x{steps}"},
+    ),
+    "S3gwCheckpointFailed": ({"s3gw_checkpoint_errors_total": RISING}, {"s3gw_checkpoint_errors_total": CALM}),
+    "S3gwLifecycleFails": ({"s3gw_lifecycle_errors_total": RISING}, {"s3gw_lifecycle_errors_total": "0x1 1x{steps}"}),
+    "S3gwCheckpointOld": (
+        {"s3gw_last_checkpoint_timestamp_seconds": "60x{steps}"},
+        {"s3gw_last_checkpoint_timestamp_seconds": CALM},
+    ),
+}
+"""For each alert, what makes it go off, and what does not; a value a minute for `ALERT_STEPS` minutes."""
+
+ALERT_STEPS = 30
+DAYS = {"S3gwCheckpointOld": (5, 2 * 24 * 60 // 5)}
+"""Those that take longer: minutes between two values, and how many values."""
+
+
+class AlertTests(SynchronousTestCase):
+    """deploy/alerts.yml, as Prometheus understands it"""
+
+    def tool(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run promtool where the rules are."""
+        program = shutil.which("promtool")
+        if program is None:
+            raise SkipTest("promtool is not installed")
+        return subprocess.run([program, *words], cwd=DEPLOY, capture_output=True, text=True, timeout=60, check=False)
+
+    def test_rules(self) -> None:
+        """They are rules, and each is tried here."""
+        done = self.tool("check", "rules", "alerts.yml")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        names = re.findall(r"(?m)^      - alert: (\w+)$", (DEPLOY / "alerts.yml").read_text())
+        self.assertEqual(names, list(ALERTS))
+
+    def firing(self, name: str, series: dict[str, str]) -> bool:
+        """Whether an alert goes off, of a gateway that shows this."""
+        labels = 'job="s3gw",instance="here"'
+        values = {
+            metric.replace("{", "{" + labels + ",") if "{" in metric else f"{metric}{{{labels}}}": value
+            for metric, value in series.items()
+        }
+        minutes, steps = DAYS.get(name, (1, ALERT_STEPS))
+        trial = {
+            "interval": f"{minutes}m",
+            "input_series": [{"series": each, "values": value.format(steps=steps)} for each, value in values.items()],
+            "alert_rule_test": [{"eval_time": f"{minutes * steps}m", "alertname": name}],
+        }
+        path = Path(self.mktemp()).absolute()
+        # JSON is YAML.
+        every = {"rule_files": [str(DEPLOY / "alerts.yml")], "evaluation_interval": f"{minutes}m"}
+        path.write_text(json.dumps({**every, "tests": [trial]}))
+        done = self.tool("test", "rules", str(path))
+        if done.returncode:
+            self.assertIn("got:[", re.sub(r"\s", "", done.stdout + done.stderr))
+        return bool(done.returncode)
+
+    def test_alarms(self) -> None:
+        """Each alert goes off when there is reason for it, and only then."""
+        for name, (reason, none) in ALERTS.items():
+            self.assertTrue(self.firing(name, reason), name)
+            self.assertFalse(self.firing(name, none), name)
