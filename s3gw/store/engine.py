@@ -193,7 +193,7 @@ class Engine:
             raise _meaning(error) from error
         may_exist, value = found
         if self._observe is not None:
-            self._note("get", len(value or b""), start)
+            self._observe("get", len(value or b""), perf_counter() - start, False)
         # RocksDB also says that it found an empty value when what it would have to read is not in memory. No value of
         # ours is empty.
         return may_exist, value or None

@@ -37,7 +37,7 @@ lock and several calls for each of the eight that a request would need.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from threading import Lock
 
@@ -49,16 +49,30 @@ from prometheus_client.utils import floatToGoString
 METHODS = ("GET", "PUT", "POST", "DELETE", "HEAD", "OTHER")
 OPS = ("get", "put", "write", "delete", "iter", "other")
 STATUSES = ("2xx", "3xx", "4xx", "5xx", "cut")
+FAILED = STATUSES.index("4xx")
+"""The first of those that are errors."""
+
 BUCKETS_MS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0, 10000.0)
 
 
-class _Tally:
-    """What is counted of one method or one kind of call."""
+class _Requests:
+    """What is counted of one method. ``statuses``: answers by class, as `STATUSES` has them."""
 
-    __slots__ = ("count", "errors", "latency", "received", "sent")
+    __slots__ = ("latency", "received", "sent", "statuses")
 
     def __init__(self) -> None:
-        self.count = self.errors = self.received = self.sent = 0
+        self.received = self.sent = 0
+        self.statuses = [0] * len(STATUSES)
+        self.latency = _Latency()
+
+
+class _Calls:
+    """What is counted of one kind of call."""
+
+    __slots__ = ("errors", "latency", "nbytes")
+
+    def __init__(self) -> None:
+        self.errors = self.nbytes = 0
         self.latency = _Latency()
 
 
@@ -75,18 +89,13 @@ class _Latency:
         self.counts[bisect_left(BUCKETS_MS, ms)] += 1
         self.total += ms
 
-    def family(self, name: str, text: str) -> Metric:
-        return _histogram(name, text, BUCKETS_MS, self.counts, self.total)
-
 
 class Metrics(Collector):
     """The gateway's figures, in a registry of their own."""
 
     def __init__(self) -> None:
-        self._methods = {method: _Tally() for method in METHODS}
-        self._statuses = dict.fromkeys(STATUSES, 0)
-        self._ops = {op: _Tally() for op in OPS}
-        self._op_latency = _Latency()
+        self._methods = {method: _Requests() for method in METHODS}
+        self._ops = {op: _Calls() for op in OPS}
         self._op_lock = Lock()
         self.corruptions = 0
         self._further: list[Callable[[], Metric]] = []
@@ -95,23 +104,21 @@ class Metrics(Collector):
 
     def request_ended(self, method: str, status: int, received: int, sent: int, seconds: float, *, cut: bool) -> None:
         """Count one request; in the reactor thread. ``cut``: its answer did not reach its end."""
-        tally = self._methods.get(method) or self._methods["OTHER"]
-        tally.count += 1
-        tally.received += received
-        tally.sent += sent
-        if cut or status >= 400:
-            tally.errors += 1
-        self._statuses["cut" if cut else STATUSES[status // 100 - 2]] += 1
-        tally.latency.observe(seconds * 1000)
+        requests = self._methods.get(method) or self._methods["OTHER"]
+        requests.received += received
+        requests.sent += sent
+        requests.statuses[-1 if cut else status // 100 - 2] += 1
+        requests.latency.observe(seconds * 1000)
 
     def store_called(self, op: str, nbytes: int, seconds: float, failed: bool) -> None:
         """Count one call into the database; in any thread."""
-        tally = self._ops[op]
+        calls = self._ops[op]
         with self._op_lock:
-            tally.count += 1
-            tally.received += nbytes
-            tally.errors += failed
-            self._op_latency.observe(seconds * 1000)
+            calls.latency.observe(seconds * 1000)
+            if nbytes:
+                calls.nbytes += nbytes
+            if failed:
+                calls.errors += 1
 
     def gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
         """A gauge that asks for its value when it is read."""
@@ -154,32 +161,39 @@ class Metrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """Every family as it stands."""
         methods = self._methods.items()
-        yield _counters("s3gw_requests", "Requests whose answer ended.", "method", [(m, t.count) for m, t in methods])
+        yield _counters(
+            "s3gw_requests", "Requests whose answer ended.", "method", [(m, sum(t.statuses)) for m, t in methods]
+        )
         yield _counters(
             "s3gw_request_errors",
             "Requests answered with an error, or cut off.",
             "method",
-            [(m, t.errors) for m, t in methods],
+            [(m, sum(t.statuses[FAILED:])) for m, t in methods],
         )
         yield _counters("s3gw_request_bytes", "Body bytes received.", "method", [(m, t.received) for m, t in methods])
         yield _counters("s3gw_response_bytes", "Body bytes sent.", "method", [(m, t.sent) for m, t in methods])
-        yield _counters("s3gw_responses", "Answers by class of status.", "status", self._statuses.items())
+        by_status = zip(
+            STATUSES, (sum(each) for each in zip(*(t.statuses for _, t in methods), strict=True)), strict=True
+        )
+        yield _counters("s3gw_responses", "Answers by class of status.", "status", by_status)
         latencies = {method: tally.latency for method, tally in methods}
-        yield _histogram(
+        yield _together(
             "s3gw_request_latency_ms",
             "First byte of a request to the end of its answer, in milliseconds.",
-            BUCKETS_MS,
-            [sum(counts) for counts in zip(*(each.counts for each in latencies.values()), strict=True)],
-            sum(each.total for each in latencies.values()),
+            latencies.values(),
         )
         yield _by_method(
             "s3gw_method_latency_ms", "The same, by method: that of a HEAD says how busy the gateway is.", latencies
         )
         ops = self._ops.items()
-        yield _counters("s3gw_rocksdb_ops", "Calls into RocksDB.", "op", [(op, t.count) for op, t in ops])
+        yield _counters("s3gw_rocksdb_ops", "Calls into RocksDB.", "op", [(op, sum(t.latency.counts)) for op, t in ops])
         yield _counters("s3gw_rocksdb_errors", "Calls that failed.", "op", [(op, t.errors) for op, t in ops])
-        yield _counters("s3gw_rocksdb_bytes", "Bytes read or written.", "op", [(op, t.received) for op, t in ops])
-        yield self._op_latency.family("s3gw_rocksdb_latency_ms", "Duration of one call into RocksDB, in milliseconds.")
+        yield _counters("s3gw_rocksdb_bytes", "Bytes read or written.", "op", [(op, t.nbytes) for op, t in ops])
+        yield _together(
+            "s3gw_rocksdb_latency_ms",
+            "Duration of one call into RocksDB, in milliseconds.",
+            [t.latency for _, t in ops],
+        )
         yield CounterMetricFamily(
             "s3gw_corruptions", "Requests that met stored bytes that are not what was written.", value=self.corruptions
         )
@@ -191,6 +205,12 @@ def _histogram(name: str, text: str, bounds: Sequence[float], counts: Sequence[i
     family = HistogramMetricFamily(name, text)
     family.add_metric([], _running(bounds, counts), total)
     return family
+
+
+def _together(name: str, text: str, latencies: Collection[_Latency]) -> Metric:
+    """One histogram of what several have."""
+    counts = [sum(each) for each in zip(*(latency.counts for latency in latencies), strict=True)]
+    return _histogram(name, text, BUCKETS_MS, counts, sum(latency.total for latency in latencies))
 
 
 def _by_method(name: str, text: str, latencies: Mapping[str, _Latency]) -> Metric:
