@@ -18,26 +18,32 @@ ERRORS: dict[str, type[S3Error]] = {}
 class S3Error(Exception):
     """An answer that S3 defines as an error.
 
+    :cvar code: the text of ``<Code>``.
     :ivar message: the text of ``<Message>``.
     :ivar fields: further elements of the error document by name, such as ``ActualObjectSize``, in order.
     :ivar headers: response headers that go with this answer, such as ``Content-Range``.
     """
 
     status: ClassVar[int] = 500
+    code: ClassVar[str] = "S3Error"
+    message: str = ""
+    headers: Mapping[str, str] = {}
 
     def __init_subclass__(cls) -> None:
         ERRORS[cls.__name__] = cls
+        cls.code = cls.__dict__.get("code", cls.__name__)
+        cls.message = cls.__doc__ or ""
 
     def __init__(self, message: str | None = None, *, headers: Mapping[str, str] | None = None, **fields: str) -> None:
-        self.message = message if message is not None else (type(self).__doc__ or "")
-        self.headers = dict(headers) if headers else {}
+        # Not the base's: a miss is as usual as a hit, and half of what the error costs is to be made.
+        if message is not None:
+            self.message = message
+        if headers:
+            self.headers = dict(headers)
         self.fields = fields
-        super().__init__(self.message)
 
-    @property
-    def code(self) -> str:
-        """The text of ``<Code>``."""
-        return type(self).__name__
+    def __str__(self) -> str:
+        return self.message
 
 
 class AccessControlListNotSupported(S3Error):

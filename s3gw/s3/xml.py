@@ -43,7 +43,7 @@ from s3gw.s3.listing import (
     ListVersionsRequest,
     encode_token,
 )
-from s3gw.s3.markup import DECLARATION, document, element, elements, escape, optional, printable, url_encode
+from s3gw.s3.markup import DECLARATION, document, element, escape, is_plain, optional, printable, url_encode
 
 Encode = Callable[[str], str]
 OwnerOf = Callable[[str], Owner]
@@ -55,22 +55,22 @@ _XSI = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
 
 def error(error: S3Error, resource: str = "", request_id: str = "", host_id: str = "") -> bytes:
     """Error, which is in no namespace."""
-    usual = error.message is type(error).__doc__
-    said = [(name, printable(value)) for name, value in error.fields.items()]
+    usual = error.message is type(error).message
+    text = (_usual_opening if usual else _opening)(error.code, error.message)
+    for name, value in error.fields.items():
+        text += f"<{name}>{value if is_plain(value) else escape(printable(value))}</{name}>"
     if resource:
-        said.append(("Resource", resource))
-    said.append(("RequestId", request_id))
-    if host_id:
-        said.append(("HostId", host_id))
-    opening = (_usual_opening if usual else _error_opening)(error.code, error.message)
-    return f"{opening}{elements(said)}</Error>".encode()
+        text += f"<Resource>{resource if is_plain(resource) else escape(resource)}</Resource>"
+    if not is_plain(request_id):
+        request_id = escape(request_id)
+    return f"{text}<RequestId>{request_id}</RequestId>{optional('HostId', host_id) if host_id else ''}</Error>".encode()
 
 
-def _error_opening(code: str, message: str) -> str:
-    return f"{DECLARATION}<Error>{elements([('Code', code), ('Message', printable(message))])}"
+def _opening(code: str, message: str) -> str:
+    return f"{DECLARATION}<Error>{element('Code', code)}{element('Message', printable(message))}"
 
 
-_usual_opening = lru_cache(512)(_error_opening)
+_usual_opening = lru_cache(512)(_opening)
 """The same for errors that say no more than their class: to many a client a miss is as usual as a hit."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import unquote
 
 from hypothesis import given, settings
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from s3gw.errors import MalformedXML
-from s3gw.s3.markup import MAX_DEPTH, MAX_ELEMENTS, element, elements, escape, read, url_encode
+from s3gw.s3.markup import MAX_DEPTH, MAX_ELEMENTS, escape, is_plain, printable, read, url_encode
 
 ANY = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=40)
 
@@ -20,10 +21,14 @@ class EscapeTests(SynchronousTestCase):
     """Text as markup."""
 
     @quick
-    @given(st.lists(st.tuples(st.sampled_from(["Key", "Code"]), st.text(max_size=5) | st.sampled_from(["<&>", "]]>"]))))
-    def test_elements(self, texts: list[tuple[str, str]]) -> None:
-        """Several elements are what each of them is alone."""
-        self.assertEqual("".join(element(*each) for each in texts), elements(texts))
+    @given(ANY | st.text(st.characters(max_codepoint=255), max_size=5))
+    def test_plain(self, text: str) -> None:
+        """What is called plain is the same when it is escaped; what is ASCII and the same is called plain."""
+        same = re.search('[&<>"\r\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]', text) is None
+        self.assertEqual(same, escape(text) == text)
+        if is_plain(text):
+            self.assertEqual((text, text), (escape(text), printable(text)))
+        self.assertTrue(is_plain(text) or not same or not text.isascii() or not text.isprintable())
 
     def test_table(self) -> None:
         """Markup and what a parser would change or refuse become references; the rest stays."""
