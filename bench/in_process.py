@@ -60,6 +60,10 @@ class _Service(GatewayService):
         self._jobs.append((work, done))
         return done
 
+    def end_turn(self) -> None:
+        """Do what is due before the reactor's next turn."""
+        self._reactor.advance(0)
+
     def turn(self) -> None:
         """Do what has waited longest for a thread. :raises WrongAnswer: nothing waits."""
         if not self._jobs:
@@ -174,6 +178,7 @@ class InProcess:
 
         A request is what arrives of it at once, piece by piece."""
         site, turn, connections = self._service.site, self._service.turn, self._connections
+        end_turn = self._service.end_turn
         for requests in rounds:
             for (channel, transport), pieces in zip(connections, requests, strict=False):
                 for piece in pieces:
@@ -182,6 +187,7 @@ class InProcess:
                     channel.dataReceived(piece)
             while site.requests_in_flight:
                 turn()
+            end_turn()
 
     def check(self, requests: Sequence[Request], at_once: int = 1) -> None:
         """Send requests, so many at once. :raises WrongAnswer: an answer is not what it should be."""

@@ -215,8 +215,9 @@ class S3Channel(Connection):
         self.deadline = NEVER
         site = self.site
         site.requests_in_flight += 1
+        body = request.body
         if request.refusal is None:
-            error = request.body.error
+            error = body.error if body is not NO_BODY else None
             if isinstance(error, S3Error):
                 request.refusal = error  # nobody has begun to serve it, so nobody need
             elif not self.admitted and not site.admits(self):
@@ -224,7 +225,6 @@ class S3Channel(Connection):
                 request.keep_alive = False
             elif not site.has_room(request):
                 request.refusal = SlowDown()
-        body = request.body
         if not body.complete and (body.length is None or body.length > WIDE_READ) and not site.crowded:
             self.read_wide(WIDE_READ)
         if body is NO_BODY and "expect" in request.head.headers:
@@ -303,7 +303,8 @@ class S3Channel(Connection):
         if not self._last:
             if not request.body.complete:
                 request.body.discard()
-            self._advance()
+            if not self._advancing:
+                self._advance()
         elif request.body.complete and request.refusal is None and not request.keep_alive:
             self.close()  # the client knew that this was the last one
         else:

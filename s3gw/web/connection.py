@@ -155,10 +155,15 @@ class Connection(Protocol):
 
     def write(self, data: bytes) -> None:
         """Write a piece of the current answer."""
-        self.writeSequence((data,))
+        self.write_pieces((data,), len(data))
 
     def writeSequence(self, iovec: Iterable[Buffer]) -> None:
-        """Write pieces of the current answer.
+        """Write pieces of the current answer."""
+        pieces = tuple(iovec)
+        self.write_pieces(pieces, sum(map(len, pieces)))
+
+    def write_pieces(self, pieces: tuple[Buffer, ...], size: int) -> None:
+        """Write pieces of the current answer, ``size`` bytes in all.
 
         They go to the socket without the transport, at once or at the end of the reactor's turn (`web.outbox`): handing
         them over costs two changes of what the reactor waits for and another of its turns, as much as all the rest of
@@ -167,31 +172,31 @@ class Connection(Protocol):
         """
         if self.ending:
             return
-        pieces = tuple(iovec)
         if self._outgoing:
             pieces, self._outgoing = self._outgoing + pieces, ()
+            size = sum(map(len, pieces))
         elif self._direct is not None:
             outbox = self.site.outbox
-            if outbox.holds(pieces):
+            if outbox.holds(size):
                 self._outgoing = pieces
                 outbox.add(self)
                 return
-        self._send(pieces)
+        self._send(pieces, size)
 
     def send_outgoing(self) -> None:
         """Send what was held back until the end of the turn."""
         if self._outgoing:
             pieces, self._outgoing = self._outgoing, ()
-            self._send(pieces)
+            self._send(pieces, sum(map(len, pieces)))
 
-    def _send(self, pieces: tuple[Buffer, ...]) -> None:
+    def _send(self, pieces: tuple[Buffer, ...], size: int) -> None:
         direct = self._direct
         if direct is not None:
             try:
                 sent = direct(pieces)
             except OSError:
                 sent = 0  # no room now, or the connection is gone, which the transport will find out
-            if sent == sum(map(len, pieces)):
+            if sent == size:
                 return
             self._direct = None
             pieces = (memoryview(b"".join(pieces))[sent:],)

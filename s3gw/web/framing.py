@@ -337,15 +337,17 @@ class Framing:
 
     def _body_of(self, version: bytes) -> RequestBody:
         headers = self._headers
-        coding = headers.get("transfer-encoding")
-        if coding is not None:
+        if "transfer-encoding" in headers:
+            coding = headers["transfer-encoding"]
             if coding.strip().lower() != "chunked":
                 raise NotImplemented("The only transfer coding implemented is chunked", Header="Transfer-Encoding")
             length = None
-        else:
-            length = int(headers.get("content-length", "0"))
+        elif "content-length" in headers:
+            length = int(headers["content-length"])
             if not length:
                 return NO_BODY
+        else:
+            return NO_BODY
         expects = headers.get("expect", "").lower() == "100-continue" and version == b"HTTP/1.1"
         return RequestBody(self._owner, length, self._limits.window, expects)
 

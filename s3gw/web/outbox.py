@@ -8,12 +8,9 @@ requests come one by one, nothing is held.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
 from twisted.internet.interfaces import IReactorTime
-
-from s3gw.web.body import Buffer
 
 MOST = 16
 """Answers that are held at once: however many sockets are ready, nobody waits for more than so many requests."""
@@ -49,13 +46,13 @@ class Outbox:
         self._lonely = 0  # turns with one answer
         self._passed = 0  # answers that were not held since the last one that was
 
-    def holds(self, pieces: Sequence[Buffer]) -> bool:
-        """Whether to hold an answer, or a piece of one, until `Sender.send_outgoing`; if so, `add` has to follow."""
+    def holds(self, nbytes: int) -> bool:
+        """Whether to hold so much of an answer until `Sender.send_outgoing`; if so, `add` has to follow."""
         if not self._turning and self._lonely >= LONELY:
             self._passed += 1
             if self._passed < PROBE:
                 return False
-        return sum(map(len, pieces)) <= SMALL
+        return nbytes <= SMALL
 
     def add(self, sender: Sender) -> None:
         """Have something sent at the end of the turn, or now if there is enough."""

@@ -238,7 +238,7 @@ class S3Request(StockRequest):
         """
         lines, length = header_lines(headers)
         pieces: Sequence[Buffer] = (body,) if isinstance(body, bytes) else body
-        size = sum(map(len, pieces))
+        size = len(pieces[0]) if len(pieces) == 1 else sum(map(len, pieces))
         if length is None:
             length = size
         elif length != size and self.method != b"HEAD" and status not in BODILESS:
@@ -275,7 +275,7 @@ class S3Request(StockRequest):
             channel.write(head)
         elif length <= ONE_WRITE:
             self.bytes_sent = length
-            channel.writeSequence((head, *body))
+            channel.write_pieces((head, *body), len(head) + length)
         else:
             source = MemorySource(b"".join(body), channel.limits.window)
             self._sending = Deferred.fromCoroutine(self._copy(channel, (head,), source, length))

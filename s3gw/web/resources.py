@@ -179,7 +179,8 @@ class S3Resource(Resource):
         bucket_info = None
         if name not in BUCKETLESS:
             bucket_info = storage.known_bucket(bucket) or await storage.find_bucket(bucket)
-            admit(bucket, bucket_info, head.headers.get("x-amz-expected-bucket-owner"))
+            if bucket_info is None or not ordinary:
+                admit(bucket, bucket_info, head.headers.get("x-amz-expected-bucket-owner"))
         call = Call(
             gateway, storage, name, head, request.body, request, caller, verified, bucket, key, version, bucket_info
         )

@@ -23,15 +23,14 @@ DOCUMENT = KeptHeaders([("Content-Type", "application/xml")])
 
 def send(request: S3Request, response: Response) -> None:
     """Answer a request. What goes wrong while a long body is sent is logged here; the client sees a cut connection."""
-    if request.gone:
-        if response.source is not None:
-            response.source.close()
-        return
     headers = response.headers
     if request.further_headers:
         headers = [*headers, *request.further_headers]
     if response.source is None:
         request.respond(response.status, headers, response.body)
+        return
+    if request.gone:
+        response.source.close()
         return
     request.stream(response.status, headers, response.source, response.body).addErrback(_cut_short, request)
 

@@ -29,7 +29,7 @@ class Answers:
 
     def give(self, size: int = 1000) -> None:
         """Give one, and do with it as told."""
-        if self.outbox.holds((bytes(size),)):
+        if self.outbox.holds(size):
             self.outbox.add(self)
         else:
             self.sent += 1
