@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from twisted.internet import tcp
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import Clock
 
 from bench.load import Request
@@ -46,6 +47,19 @@ class _Clock(Clock):
     def __init__(self) -> None:
         super().__init__()
         self.rightNow = time.time()
+        self._due = False
+
+    def callLater(self, delay: float, callable: Callable[..., object], *args: object, **kw: object) -> IDelayedCall:
+        """As a reactor does."""
+        if not delay:
+            self._due = True
+        return super().callLater(delay, callable, *args, **kw)
+
+    def end_turn(self) -> None:
+        """Do what is due before the next turn."""
+        if self._due:
+            self._due = False
+            self.advance(0)
 
 
 class _Service(GatewayService):
@@ -61,8 +75,8 @@ class _Service(GatewayService):
         return done
 
     def end_turn(self) -> None:
-        """Do what is due before the reactor's next turn."""
-        self._reactor.advance(0)
+        """Let the reactor do what is due."""
+        self._reactor.end_turn()
 
     def turn(self) -> None:
         """Do what has waited longest for a thread. :raises WrongAnswer: nothing waits."""

@@ -61,10 +61,14 @@ class S3Channel(Connection):
     :ivar bucket: the one bucket that is served on it; empty for all of them.
     """
 
-    bucket = ""
+    __slots__ = (
+        *("_advancing", "_current", "_dropped", "_framing", "_half_closed", "_held", "_last", "_lingering", "_paused"),
+        *("_queue", "_settled", "_since", "admitted", "bucket"),
+    )
 
     def __init__(self, site: GatewaySite) -> None:
         super().__init__(site)
+        self.bucket = ""
         self.admitted = False
         self._framing = Framing(self, site.limits, site.clock.seconds)
         self._current: S3Request | None = None

@@ -50,8 +50,13 @@ class Connection(Protocol):
     :ivar ending: nothing more will be said; what comes is dropped.
     """
 
+    # In a dict, more than thirty attributes make each of them slow: CPython shares the keys of no more.
+    __slots__ = (
+        *("_direct", "_expire", "_full", "_outgoing", "_producer", "_registered", "_sendmsg", "deadline", "ending"),
+        *("limits", "reads_wide", "secure", "site", "unread_deadline", "unsent"),
+    )
+
     transport: Any  # an ITransport that is IConsumer and IPushProducer too
-    reads_wide = False
 
     def __init__(self, site: GatewaySite) -> None:
         self.site = site
@@ -62,6 +67,7 @@ class Connection(Protocol):
         self.ending = False
         self._expire: Callable[[Any], None] = Connection.close
         self.unsent = 0
+        self.reads_wide = False
         self._full = False  # the transport holds all it wants to
         self._registered = False  # with the transport
         self._producer: IPushProducer | None = None

@@ -118,7 +118,10 @@ class S3Request(StockRequest):
         arrived: float,
         refusal: S3Error | None,
     ) -> None:
-        # Not the base's: it makes two Headers and asks for addresses, whether they are used or not.
+        # Not the base's: it makes two Headers and asks for addresses, whether they are used or not. What every answer
+        # looks at is made the instance's own: found there it takes a fifth of the time that it takes in the classes.
+        self.startedWriting = 0
+        self._disconnected = self._answered = False
         self.channel = channel
         self.site = site = channel.site
         self.transport = channel.transport

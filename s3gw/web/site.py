@@ -221,8 +221,9 @@ class GatewaySite(server.Site):
     def request_ended(self, request: S3Request) -> None:
         """An answer has ended, or will never be."""
         self.requests_in_flight -= 1
-        self.buffered -= request.reserved
-        request.reserved = 0
+        if request.reserved:
+            self.buffered -= request.reserved
+            request.reserved = 0
         if self._observe is not None:
             try:
                 self._observe(request)
