@@ -170,7 +170,6 @@ class InProcess:
         self.wire = Wire(Target("in process", "127.0.0.1", 9000, False, 0, signer), "bench")
         self._connections = [self._connect() for _ in range(connections)]
         self._there: set[Objects] = set()
-        self.check([self.wire.request("PUT", "", status=200)])
 
     def _connect(self) -> tuple[S3Channel, _Transport]:
         channel, transport = self._service.site.buildProtocol(None), _Transport()
@@ -260,7 +259,9 @@ def gateways(*, alone: bool) -> Iterator[Callable[[bool], InProcess]]:
 
         def gateway(signed: bool) -> InProcess:
             if signed not in made:
-                made[signed] = InProcess(Path(directory, f"db-{signed}"), signed=signed, alone=alone)
+                # It is to be stopped whatever comes: its threads would keep the process for ever.
+                made[signed] = one = InProcess(Path(directory, f"db-{signed}"), signed=signed, alone=alone)
+                one.check([one.wire.request("PUT", "", status=200)])
             return made[signed]
 
         try:
