@@ -43,7 +43,7 @@ from typing import NamedTuple, TypeVar
 
 from awscrt.checksums import crc32c
 
-from s3gw.store.engine import first_log
+from s3gw.store.engine import Engine, first_log
 from s3gw.store.interface import StoreFailed
 from s3gw.store.seams import HEAD_BYTES, Span, first_behind_hole
 
@@ -51,6 +51,9 @@ T = TypeVar("T")
 
 KEPT = "damaged-logs"
 """The directory, within that of the database, that keeps damaged logs from being deleted."""
+
+AHEAD = "SST file is ahead of WALs"
+"""What RocksDB says when it has tables of some column family that are newer than where the logs end."""
 
 ZEROS = 8
 """No edit of a MANIFEST ends with so many: each ends with the number of its column family."""
@@ -69,18 +72,20 @@ _TYPES = [crc32c(bytes((kind,))) for kind in range(256)]
 
 class LogScan(NamedTuple):
     """What is in a log: where its first bad fragment begins, or None; good fragments before it; whether some follow;
-    where the last whole record before it begins, or None."""
+    where the last whole record before it begins, or None; where a record begins that the end of the file cuts off."""
 
     bad: int | None
     good: int
     good_behind: bool
     last: int | None = None
+    torn: int | None = None
 
 
 def scan_log(data: memoryview) -> LogScan:
     """Read a log through, as far as it takes to know."""
     bad: int | None = None
     last: int | None = None
+    torn: int | None = None
     good = at = begun = 0
     while len(data) - at >= HEADER:
         left = BLOCK - at % BLOCK
@@ -94,7 +99,9 @@ def scan_log(data: memoryview) -> LogScan:
             if data[at + 6] in (WHOLE, FIRST):
                 begun = at
             if data[at + 6] in (WHOLE, LAST):
-                last = begun
+                last, torn = begun, None
+            else:
+                torn = begun
             at = end
         elif not any(data[at : at + left]):
             at += left  # a hole, or room that was made beforehand; what is behind it will tell
@@ -108,7 +115,9 @@ def scan_log(data: memoryview) -> LogScan:
             at = _next_good(data, at, at + left)
     if bad is None and any(data[at:]):
         bad = at
-    return LogScan(bad, good, False, last)
+    if bad is not None:
+        torn = (bad if torn is None else torn) if _is_cut_off(data, bad) else None
+    return LogScan(bad, good, False, last, torn if bad is not None or at == len(data) else None)
 
 
 def record_at(data: memoryview, at: int, limit: int | None = None) -> bytes:
@@ -152,6 +161,12 @@ def _has_wrong_length(data: memoryview, at: int) -> bool:
     return False
 
 
+def _is_cut_off(data: memoryview, at: int) -> bool:
+    """Whether a fragment goes on behind the end."""
+    length = data[at + 4] | data[at + 5] << 8 if len(data) - at >= HEADER else BLOCK
+    return at + HEADER + length > len(data)
+
+
 def _is_good(data: memoryview, at: int, end: int) -> bool:
     crc = crc32c(data[at + HEADER : end], _TYPES[data[at + 6]])
     return _masked(crc) == data[at : at + 4] and bool(data[at + 6])
@@ -174,6 +189,23 @@ class Log(NamedTuple):
         return int(self.name.partition(".")[0])
 
 
+def open_recovered(path: str, make: Callable[[], Engine]) -> tuple[Engine, list[str]]:
+    """Open the database in a directory by calling ``make``; in words, what a crash or the disk has taken.
+
+    RocksDB refuses a log that ends within a write when a column family needs nothing more of that log, since what is in
+    its tables might be part of that write. It is not: a log that is closed is synced before what was flushed counts. So
+    the write is one that failed, and nothing of it was applied. Its beginning is cut off, once RocksDB has seen that
+    nobody else has the database open.
+    """
+    lines = recover(path)
+    try:
+        return make(), lines
+    except Exception as error:
+        if AHEAD not in str(error) or not _cut_torn_end(path):
+            raise
+    return make(), lines
+
+
 def recover(path: str) -> list[str]:
     """Make the database in a directory, which nobody has open, ready to be opened; in words, what was lost.
 
@@ -182,14 +214,29 @@ def recover(path: str) -> list[str]:
     return [*mend_manifest(path), *inspect_logs(path, lambda: first_log(path))]
 
 
+def _read_logs(path: str) -> list[Log]:
+    names = [name for name in os.listdir(path) if re.fullmatch(r"[0-9]+\.log", name)]
+    return sorted(filter(None, (_read_log(path, name) for name in names)), key=lambda log: log.number)
+
+
+def _cut_torn_end(path: str) -> bool:
+    """Cut off the write that the last log ends within. :return: whether there was one."""
+    written = [log for log in _read_logs(path) if log.scan.good or log.scan.bad is not None]
+    if not written or written[-1].scan.torn is None:
+        return False
+    with open(os.path.join(path, written[-1].name), "r+b") as file:
+        file.truncate(written[-1].scan.torn)
+        os.fsync(file.fileno())
+    return True
+
+
 def inspect_logs(path: str, replayed_from: Callable[[], int]) -> list[str]:
     """What is wrong with the logs of the database in a directory, in words. Those that are damaged are kept.
 
     :param replayed_from: tells the number of the first log that will be replayed. It is asked for if there seems to be
         a hole: there is one between logs that were to be deleted, when some are and some are not yet.
     """
-    names = [name for name in os.listdir(path) if re.fullmatch(r"[0-9]+\.log", name)]
-    logs = sorted(filter(None, (_read_log(path, name) for name in names)), key=lambda log: log.number)
+    logs = _read_logs(path)
     hole = first_behind_hole([log.span for log in logs])
     if hole is not None:
         first = replayed_from()
@@ -198,7 +245,7 @@ def inspect_logs(path: str, replayed_from: Callable[[], int]) -> list[str]:
     lines = []
     for index, (name, scan, _) in enumerate(logs):
         later = [log.name for log in logs[index + 1 :] if log.scan.good]
-        if scan.bad is not None:
+        if scan.bad is not None or (scan.torn is not None and not later):
             lines.append(_judge_damage(path, name, scan, later))
             break
         if index + 1 == hole:
@@ -213,7 +260,8 @@ def inspect_logs(path: str, replayed_from: Callable[[], int]) -> list[str]:
 
 def _judge_damage(path: str, name: str, scan: LogScan, later: list[str]) -> str:
     if not scan.good_behind and not later:
-        return f"the log {name} ends at byte {scan.bad} within a write, which nobody was told of"
+        at = scan.torn if scan.bad is None else scan.bad
+        return f"the log {name} ends at byte {at} within a write, which nobody was told of"
     for each in (name, *later):
         _keep(path, each)
     return (

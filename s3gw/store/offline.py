@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 
 from s3gw.store.engine import Engine
-from s3gw.store.logs import recover
+from s3gw.store.logs import open_recovered
 from s3gw.store.marker import claim
 from s3gw.store.options import MIB
 
@@ -25,9 +25,14 @@ def offline(path: str, tell: Callable[[str], object]) -> Iterator[Engine]:
     :raises StoreUnusable: in one line, why not; another process has it open, among others.
     """
     with claim(path, create=False):
-        for line in recover(path):
-            tell(line)
-        engine = Engine(path, durability="commit", cache_bytes=CACHE_BYTES, create=False, reserve_bytes=0, observe=None)
+        engine, lines = open_recovered(
+            path,
+            lambda: Engine(
+                path, durability="commit", cache_bytes=CACHE_BYTES, create=False, reserve_bytes=0, observe=None
+            ),
+        )
+    for line in lines:
+        tell(line)
     try:
         yield engine
     finally:

@@ -85,7 +85,7 @@ from s3gw.store.keys import (
     versions_of_key,
 )
 from s3gw.store.ledger import Ledger
-from s3gw.store.logs import recover
+from s3gw.store.logs import open_recovered
 from s3gw.store.marker import claim
 from s3gw.store.options import MIB
 from s3gw.store.reclaim import Rounds, delete_blobs, unreferenced
@@ -151,14 +151,16 @@ class RocksStore:
         :raises StoreUnusable: in one line, why not.
         """
         with claim(path, create=create):
-            damage = recover(path)
-            engine = Engine(
+            engine, damage = open_recovered(
                 path,
-                durability=durability,
-                cache_bytes=cache_bytes,
-                create=create,
-                reserve_bytes=reserve_bytes,
-                observe=observe,
+                lambda: Engine(
+                    path,
+                    durability=durability,
+                    cache_bytes=cache_bytes,
+                    create=create,
+                    reserve_bytes=reserve_bytes,
+                    observe=observe,
+                ),
             )
         return cls(engine, damage, now)
 

@@ -10,9 +10,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from s3gw.store.engine import Engine, first_log
 from s3gw.store.keys import LOG
-from s3gw.store.logs import KEPT, record_at, recover, scan_log
-from s3gw.store.options import CHUNKS, FAMILIES
+from s3gw.store.logs import AHEAD, BLOCK, FIRST, KEPT, LAST, open_recovered, record_at, recover, scan_log
+from s3gw.store.options import CHUNKS, FAMILIES, RECORDS
 from s3gw.store.seams import HEAD_BYTES, Span, first_behind_hole, row_after
+from tests.store.test_logs import fragment
 
 
 def open_engine(path: Path) -> Engine:
@@ -145,6 +146,32 @@ class LogTests(SynchronousTestCase):
             self.assertEqual(sorted(os.listdir(copy / KEPT)), sorted(names[index + 1 :]))
             self.assertEqual(recover(str(copy)), [])
             self.assertEqual(self.found(copy), self.rows[:left], (index, writes))
+
+    def test_failed_write(self) -> None:
+        """A write that failed in the middle, before a flush of only some column families, does not keep a database from
+        being opened."""
+        batch = self.engine.batch()
+        batch.put_inline(b"D\0b\0k", b"body")
+        self.engine.write(batch)
+        self.put(3)
+        self.engine.flush(RECORDS)
+        path = self.killed()
+        log = self.logs(path)[0]
+        whole = log.read_bytes()
+        data = memoryview(whole)
+        last = scan_log(data).last
+        assert last is not None
+        first, rest = fragment(whole[:100], FIRST), fragment(bytes(90_000)[: BLOCK - 7], LAST)
+        for torn in (whole[last:-1], whole[last : last + 3], first, first + rest[:500]):
+            copy = Path(self.mktemp())
+            shutil.copytree(path, copy)
+            (copy / log.name).write_bytes(whole + torn)
+            self.assertRaisesRegex(Exception, AHEAD, open_engine, copy)
+            engine, (line,) = open_recovered(str(copy), lambda copy=copy: open_engine(copy))  # type: ignore[misc]
+            self.assertIn(f"{log.name} ends at byte", line)
+            self.assertEqual(engine.inline([b"D\0b\0k"]), [b"body"])
+            self.assertNotIn(None, engine.records(self.rows))
+            engine.close()
 
     def test_past_the_log(self) -> None:
         """Rows that did not go through the log are no hole, wherever they come; a hole beside them is one."""
