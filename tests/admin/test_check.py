@@ -12,7 +12,7 @@ from s3gw.store import keys
 from s3gw.store.cache_records import CacheState, QueueRecord
 from s3gw.store.engine import Batch, Engine
 from s3gw.store.interface import AdoptObjects, CreateBucket, DeleteObject, PutObject, SetVersioning
-from s3gw.store.logs import scan_log
+from s3gw.store.logfile import scan_log
 from s3gw.store.offline import offline
 from s3gw.store.options import CHUNKS
 from s3gw.store.records import BLOB, CACHE, QUEUE, BlobRecord, seal_chunk

@@ -22,7 +22,8 @@ from random import Random
 
 from s3gw.store import engine
 from s3gw.store.interface import CorruptChunk, ListQuery, Mutation, StoreStalled, StoreUnusable
-from s3gw.store.logs import HEADER, KEPT
+from s3gw.store.logfile import HEADER
+from s3gw.store.logs import KEPT
 from s3gw.store.rocks import RocksStore
 from tests.bounded import BoundedTestCase, wait_until
 from tests.faults.gateway import small

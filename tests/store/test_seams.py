@@ -10,10 +10,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from s3gw.store.engine import Engine, first_log
 from s3gw.store.keys import LOG
-from s3gw.store.logs import AHEAD, BLOCK, FIRST, KEPT, LAST, open_recovered, record_at, recover, scan_log
+from s3gw.store.logfile import BLOCK, FIRST, LAST, record_at, scan_log
+from s3gw.store.logs import AHEAD, KEPT, open_recovered, recover
 from s3gw.store.options import CHUNKS, FAMILIES, RECORDS
 from s3gw.store.seams import HEAD_BYTES, Span, first_behind_hole, row_after
-from tests.store.test_logs import fragment
+from tests.store.test_logfile import fragment
 
 
 def open_engine(path: Path) -> Engine:
