@@ -258,7 +258,7 @@ class GatewayService(Service):
         """Account for a request: metrics, and a line in the log."""
         seconds = self._reactor.seconds() - request.arrived
         self.metrics.request_ended(
-            request.head.method, request.code, request.bytes_received, request.bytes_sent, seconds, cut=request.cut
+            request.head.method, request.code, request.body.received, request.bytes_sent, seconds, cut=request.cut
         )
         if request.damaged:
             self.metrics.corruptions += 1

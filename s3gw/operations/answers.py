@@ -24,12 +24,11 @@ from s3gw.s3.ranges import parse_range
 
 def answer_hot(call: Call, known: Known) -> Response | None:
     """The answer to a GET if everything is in memory; else None."""
-    info, head = known.info, call.head
-    ordinary = head.ordinary
+    info = known.info
     if info.encryption is not None or call.encryption is not NOTHING:
         return None
-    if ordinary:
-        span = parse_range(head.headers.get("range"), info.size)
+    if call.ordinary:
+        span = parse_range(call.head.headers.get("range"), info.size)
     elif unchanged(call, info):
         return not_modified(info)
     else:
@@ -37,7 +36,7 @@ def answer_hot(call: Call, known: Known) -> Response | None:
     body = call.storage.hot(info, span)
     if body is None:
         return None
-    headers = kept_headers(call, known, span) if ordinary else describe(call, info, span)
+    headers = kept_headers(call, known, span) if call.ordinary else describe(call, info, span)
     return Response(200 if span is None else 206, headers, (body,))
 
 

@@ -254,6 +254,7 @@ class Call(msgspec.Struct):
     """One request, authenticated, on its way to its operation.
 
     :ivar storage: the gateway's.
+    :ivar ordinary: as `RequestHead.ordinary`.
     :ivar operation: its name.
     :ivar caller: who asks.
     :ivar verified: what the signature established; None for a request without one.
@@ -270,6 +271,7 @@ class Call(msgspec.Struct):
     storage: Storage
     operation: str
     head: RequestHead
+    ordinary: bool
     body: Body
     client: Client
     caller: Owner

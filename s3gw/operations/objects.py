@@ -200,7 +200,7 @@ async def _answer_get(call: Call, reader: Reader) -> Response:
 async def head_object(call: Call) -> Response:
     """HEAD /bucket/key"""
     known = known_object(call)
-    if known is not None and call.head.ordinary and known.info.encryption is None:
+    if known is not None and call.ordinary and known.info.encryption is None:
         if known.info.place:
             call.storage.touched(call.bucket, known.info)
         span = parse_range(call.head.headers.get("range"), known.info.size)

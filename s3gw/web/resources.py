@@ -176,15 +176,15 @@ class S3Resource(Resource):
         if operate is None:
             raise NotImplemented(f"The operation {name} is not implemented.", Operation=name)
         storage = gateway.storage
-        bucket_info = None
+        info = None
         if name not in BUCKETLESS:
-            bucket_info = storage.known_bucket(bucket) or await storage.find_bucket(bucket)
-            if bucket_info is None or not ordinary:
-                admit(bucket, bucket_info, head.headers.get("x-amz-expected-bucket-owner"))
+            info = storage.known_bucket(bucket) or await storage.find_bucket(bucket)
+            if info is None or not ordinary:
+                admit(bucket, info, head.headers.get("x-amz-expected-bucket-owner"))
         call = Call(
-            gateway, storage, name, head, request.body, request, caller, verified, bucket, key, version, bucket_info
+            gateway, storage, name, head, ordinary, request.body, request, caller, verified, bucket, key, version, info
         )
-        if bucket_info is not None and is_trusted(bucket_info, caller):
+        if info is not None and is_trusted(info, caller):
             call.trusted = True
         else:
             authorize(call)
