@@ -497,6 +497,20 @@ class InternalTests(SynchronousTestCase):
         stock = "requestHeaders responseHeaders args prepath postpath path client host cookies notifications content"
         self.assertEqual(set(), made & set(stock.split()))
 
+    def test_attributes(self) -> None:
+        """What every request touches has no more attributes than CPython keeps at hand: with one more all are slow."""
+        channels: list[object] = []
+
+        def answer(request: S3Request) -> None:
+            channels.append(request.channel)
+            request.respond(200, [], b"abc")
+
+        gateway = Gateway(answer)
+        Client(gateway).send(GET)
+        [request], [channel] = gateway.observed, channels
+        for each in (request, request.site, channel):
+            self.assertLessEqual(len(vars(each)), 30, each)
+
     def test_error_of_the_protocol(self) -> None:
         """An error has the id of its request in its document and in its header."""
         client, request = kept()
