@@ -49,6 +49,9 @@ class Body(Protocol):
     length: int | None
     """Content-Length; None when the body is chunked."""
 
+    def take(self) -> list[bytes] | None:
+        """The whole body if it has arrived and nothing of it was read, so that nobody need wait; else None."""
+
     def read(self) -> Awaitable[list[bytes]]:
         """What has arrived, waiting for something if need be; ``[]`` at the end.
 

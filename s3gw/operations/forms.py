@@ -118,6 +118,9 @@ class _Resumed:
         self._body = body
         self._rest = rest
 
+    def take(self) -> None:
+        """Something of it was read."""
+
     async def read(self) -> list[bytes]:
         if self._rest:
             rest, self._rest = self._rest, b""

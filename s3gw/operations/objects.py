@@ -62,11 +62,11 @@ def put_object(call: Call) -> Awaitable[Response]:
     assert bucket is not None
     if (
         length
-        and length <= min(CHUNK_BYTES, call.gateway.max_object_bytes)
+        and length <= CHUNK_BYTES
+        and length <= call.gateway.max_object_bytes
         and not bucket.documents
         and call.head.bare
         and call.head.headers.keys() <= PLAIN
-        and not call.head.headers.get("x-amz-content-sha256", "").startswith("STREAMING-")
     ):
         return _put_plain(call, bucket, length)
     return _put(call)
@@ -78,7 +78,10 @@ async def _put_plain(call: Call, bucket: BucketInfo, length: int) -> Response:
     headers = call.head.headers
     checks = UNDECLARED if headers.keys() <= ORDINARY else declared(call.head, DEFAULT_ALGORITHM)
     sent = sent_as(call.head, call.verified)
-    body = await _whole(call.body, length)
+    if sent.startswith("STREAMING-"):
+        return await _put(call)
+    pieces = call.body.take()
+    body = pieces[0] if pieces is not None and len(pieces) == 1 else await _whole(call.body, pieces or [], length)
     if sent != UNSIGNED:
         check_hash(sent, sha256(body).hexdigest())
     md5, checksum = whole(body, checks)
@@ -100,9 +103,8 @@ async def _put_plain(call: Call, bucket: BucketInfo, length: int) -> Response:
     return Response(200, answer)
 
 
-async def _whole(body: Body, length: int) -> bytes:
-    """All the ``length`` bytes of a body. :raises: as `Body.read`"""
-    pieces = await body.read()
+async def _whole(body: Body, pieces: list[bytes], length: int) -> bytes:
+    """All the ``length`` bytes of a body, of which there are ``pieces``. :raises: as `Body.read`"""
     left = length - sum(map(len, pieces))
     while left:
         arrived = await body.read()
@@ -110,7 +112,7 @@ async def _whole(body: Body, length: int) -> bytes:
             raise IncompleteBody()
         pieces += arrived
         left -= sum(map(len, arrived))
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    return b"".join(pieces)
 
 
 async def _put(call: Call) -> Response:
