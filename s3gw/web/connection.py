@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IAddress,
     IConsumer,
+    IHandshakeListener,
     IProducer,
     IPullProducer,
     IPushProducer,
@@ -22,9 +23,11 @@ from twisted.internet.interfaces import (
     ITransport,
 )
 from twisted.internet.protocol import Protocol
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from s3gw.web.body import Buffer, Puller
+from s3gw.web.tls_transport import Sealer
 
 if TYPE_CHECKING:
     from s3gw.web.site import GatewaySite
@@ -37,7 +40,7 @@ READ = 72 * 1024
 SendMsg = Callable[[Sequence[Buffer]], int]
 
 
-@implementer(ITransport, IConsumer, IPushProducer)
+@implementer(ITransport, IConsumer, IPushProducer, IHandshakeListener)
 class Connection(Protocol):
     """The server's side of one connection, as far as it does not matter what is said on it.
 
@@ -71,7 +74,7 @@ class Connection(Protocol):
         self._full = False  # the transport holds all it wants to
         self._registered = False  # with the transport
         self._producer: IPushProducer | None = None
-        self._sendmsg: SendMsg | None = None  # of the socket, when there is a plain one
+        self._sendmsg: SendMsg | None = None  # of the socket, or what seals for it
         self._direct: SendMsg | None = None  # the same, while the transport holds nothing
         self._outgoing: tuple[Buffer, ...] = ()  # until the end of the turn
 
@@ -88,9 +91,14 @@ class Connection(Protocol):
             self._sendmsg = self._direct = transport.getHandle().sendmsg
             transport.bufferSize = READ
 
+    def handshakeCompleted(self) -> None:
+        """TLS can be spoken."""
+        if isinstance(self.transport, TLSMemoryBIOProtocol):
+            self._sendmsg = self._direct = Sealer(self.transport).send
+
     def read_wide(self, nbytes: int) -> None:
         """Take up to ``nbytes`` from the socket in one read, if it is a plain one, until `read_usual`."""
-        if self._sendmsg is not None:
+        if self._sendmsg is not None and not self.secure:
             self.reads_wide = True
             self.transport.bufferSize = nbytes
 
@@ -196,21 +204,22 @@ class Connection(Protocol):
             self._send(pieces, sum(map(len, pieces)))
 
     def _send(self, pieces: tuple[Buffer, ...], size: int) -> None:
-        direct = self._direct
+        direct, sent = self._direct, 0
         if direct is not None:
             try:
                 sent = direct(pieces)
             except OSError:
-                sent = 0  # no room now, or the connection is gone, which the transport will find out
-            if sent == size:
+                pass  # no room now, or the connection is gone, which the transport will find out
+            if sent < size:
+                self._direct = None
+            elif not self._full:
                 return
-            self._direct = None
-            pieces = (memoryview(b"".join(pieces))[sent:],)
-        data = b"".join(pieces)
-        self.transport.write(data)
+        if sent < size:
+            size -= sent
+            self.transport.write(b"".join(pieces)[sent:])
         if self._full and not self.ending:
             # Memory is set aside for an answer that is sent window by window, but not for wide windows.
-            excess = len(data) if self._producer is None else max(0, len(data) - self.limits.window)
+            excess = size if self._producer is None else max(0, size - self.limits.window)
             self.unsent += excess
             self.site.buffered += excess
 

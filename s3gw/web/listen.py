@@ -28,6 +28,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 from s3gw.settings import ConfigurationError, Listener
+from s3gw.web.tls_transport import on_sockets
 
 
 def server_endpoint(reactor: object, listener: Listener) -> IStreamServerEndpoint:
@@ -58,7 +59,7 @@ def bind(
     if listener.tls:
         if certificate is None:
             raise ConfigurationError(f"--listen={listener.spelling}: there is no certificate")
-        factory = TLSMemoryBIOFactory(certificate, False, factory, reactor)
+        factory = on_sockets(TLSMemoryBIOFactory(certificate, False, factory, reactor))
     outcome: list[IListeningPort | Failure] = []
     endpoint.listen(factory).addBoth(outcome.append)
     if not outcome:
