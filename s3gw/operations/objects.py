@@ -65,18 +65,24 @@ def put_object(call: Call) -> Awaitable[Response]:
         and length <= CHUNK_BYTES
         and length <= call.gateway.max_object_bytes
         and not bucket.documents
-        and call.head.bare
-        and call.head.headers.keys() <= PLAIN
+        and _is_plain(call)
     ):
         return _put_plain(call, bucket, length)
     return _put(call)
+
+
+def _is_plain(call: Call) -> bool:
+    headers = call.head.headers
+    if call.ordinary:
+        return "cache-control" not in headers
+    return call.head.bare and headers.keys() <= PLAIN
 
 
 async def _put_plain(call: Call, bucket: BucketInfo, length: int) -> Response:
     """As `_put`, for what most requests are: a small body for a bucket that asks for nothing, of which nothing is said
     but its type and checksum. So there is nothing to be looked for, and what comes need be neither cut nor staged."""
     headers = call.head.headers
-    checks = UNDECLARED if headers.keys() <= ORDINARY else declared(call.head, DEFAULT_ALGORITHM)
+    checks = UNDECLARED if call.ordinary else declared(call.head, DEFAULT_ALGORITHM)
     sent = sent_as(call.head, call.verified)
     if sent.startswith("STREAMING-"):
         return await _put(call)
