@@ -38,11 +38,11 @@ from s3gw.operations.intake import Intake, keep, refuse_size
 from s3gw.operations.lifecycle import expiration_headers
 from s3gw.operations.locks import lock_for_writing
 from s3gw.operations.versions import as_made, find_object, known_object, made_headers, marker_headers, open_object
-from s3gw.s3.checksums import DECLARING, DEFAULT_ALGORITHM, UNDECLARED, Digests, declared, whole
+from s3gw.s3.checksums import DECLARING, DEFAULT_ALGORITHM, NO_TRAILERS, UNDECLARED, Digests, declared, whole
 from s3gw.s3.conditions import UNCONDITIONAL, WriteCondition, delete_condition, write_condition
 from s3gw.s3.encryption import NOTHING
 from s3gw.s3.head import ORDINARY
-from s3gw.s3.payload import check_hash, decoder_for, sent_as
+from s3gw.s3.payload import ChunkedDecoder, PayloadDecoder, check_hash, decoder_for, sent_as
 from s3gw.s3.ranges import parse_range
 from s3gw.s3.sigv4 import UNSIGNED
 from s3gw.store.conditions import require
@@ -55,19 +55,19 @@ LOOKS = 5
 PLAIN = (ORDINARY - {"cache-control"}) | DECLARING
 """Headers of a PUT that make nothing of an object but its bytes, their type, and a checksum."""
 
+CHUNKED = PLAIN | {"content-encoding", "transfer-encoding", "x-amz-decoded-content-length", "x-amz-trailer"}
+"""The same of one whose body comes in aws-chunked framing, as SDKs send it over TLS."""
+
 
 def put_object(call: Call) -> Awaitable[Response]:
     """PUT /bucket/key"""
     bucket, length = call.bucket_info, call.body.length
     assert bucket is not None
-    if (
-        length
-        and length <= CHUNK_BYTES
-        and length <= call.gateway.max_object_bytes
-        and not bucket.documents
-        and _is_plain(call)
-    ):
-        return _put_plain(call, bucket, length)
+    if not bucket.documents:
+        if length and length <= CHUNK_BYTES and length <= call.gateway.max_object_bytes and _is_plain(call):
+            return _put_plain(call, bucket, length)
+        if "x-amz-decoded-content-length" in call.head.headers and _is_plainly_chunked(call):
+            return _put_plain(call, bucket, 0)
     return _put(call)
 
 
@@ -78,21 +78,35 @@ def _is_plain(call: Call) -> bool:
     return call.head.bare and headers.keys() <= PLAIN
 
 
+def _is_plainly_chunked(call: Call) -> bool:
+    headers = call.head.headers
+    encoding = headers.get("content-encoding", "aws-chunked")
+    return encoding == "aws-chunked" and call.head.bare and headers.keys() <= CHUNKED
+
+
 async def _put_plain(call: Call, bucket: BucketInfo, length: int) -> Response:
     """As `_put`, for what most requests are: a small body for a bucket that asks for nothing, of which nothing is said
-    but its type and checksum. So there is nothing to be looked for, and what comes need be neither cut nor staged."""
+    but its type and checksum. So there is nothing to be looked for, and what comes need be neither cut nor staged.
+
+    :param length: of the body, if it is the object's; 0 if it comes in aws-chunked framing."""
     headers = call.head.headers
     checks = UNDECLARED if call.ordinary else declared(call.head, DEFAULT_ALGORITHM)
     sent = sent_as(call.head, call.verified)
-    if sent.startswith("STREAMING-"):
-        return await _put(call)
-    pieces = call.body.take()
-    body = pieces[0] if pieces is not None and len(pieces) == 1 else await _whole(call.body, pieces or [], length)
-    if sent != UNSIGNED:
-        check_hash(sent, sha256(body).hexdigest())
-    md5, checksum = whole(body, checks)
+    trailers = NO_TRAILERS
+    if sent.startswith("STREAMING-") or not length:
+        decoder = decoder_for(call.head, call.verified)
+        if not isinstance(decoder, ChunkedDecoder) or not 0 < decoder.length <= CHUNK_BYTES:
+            return await _put(call)
+        refuse_size(call, decoder)
+        body, trailers = await _decoded(call.body, decoder), decoder.trailers
+    else:
+        pieces = call.body.take()
+        body = pieces[0] if pieces is not None and len(pieces) == 1 else await _whole(call.body, pieces or [], length)
+        if sent != UNSIGNED:
+            check_hash(sent, sha256(body).hexdigest())
+    md5, checksum = whole(body, checks, trailers)
     info = ObjectInfo(
-        size=length,
+        size=len(body),
         modified=call.gateway.clock(),
         etag=md5,
         inline=call.storage.begin_blob(),
@@ -107,6 +121,16 @@ async def _put_plain(call: Call, bucket: BucketInfo, length: int) -> Response:
     if outcome.made is not None:
         answer += made_headers(as_made(info, outcome))
     return Response(200, answer)
+
+
+async def _decoded(body: Body, decoder: PayloadDecoder) -> bytes:
+    """All of a short body, decoded and verified. :raises S3Error:"""
+    pieces: list[bytes] = []
+    while arrived := await body.read():
+        for raw in arrived:
+            pieces += decoder.feed(raw)
+    decoder.finish()
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 async def _whole(body: Body, pieces: list[bytes], length: int) -> bytes:

@@ -202,20 +202,22 @@ def declared(head: RequestHead, default: str = "", *, only_default: bool = False
 DECLARING = frozenset(("content-md5", "x-amz-sdk-checksum-algorithm", *(_PREFIX + name.lower() for name in ALGORITHMS)))
 """Headers in which a request declares checksums of a body that no trailers follow."""
 
+NO_TRAILERS: Mapping[str, str] = {}
+
 UNDECLARED = Declared(DEFAULT_ALGORITHM)
 """What `declared` says of a request without any, where a checksum is stored all the same."""
 
 
-def whole(body: bytes, checks: Declared) -> tuple[str, Checksum | None]:
-    """The MD5, in hex, and the checksum to store of a body that is there at once and has no trailers.
+def whole(body: bytes, checks: Declared, trailers: Mapping[str, str] = NO_TRAILERS) -> tuple[str, Checksum | None]:
+    """The MD5, in hex, and the checksum to store of a body that is there at once.
 
-    :raises BadDigest: as `Declared.verify`."""
+    :raises S3Error: as `Declared.verify`."""
     if checks is UNDECLARED:
         value = b2a_base64(crt.crc64nvme(body).to_bytes(8, "big"), newline=False).decode()
         return hashlib.md5(body, usedforsecurity=False).hexdigest(), Checksum(DEFAULT_ALGORITHM, value)
     digests = Digests(checks.names)
     digests.update(body)
-    return digests.hex("MD5"), checks.verify(digests, {})
+    return digests.hex("MD5"), checks.verify(digests, trailers)
 
 
 def _content_md5(head: RequestHead) -> bytes | None:

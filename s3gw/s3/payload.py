@@ -195,6 +195,7 @@ class HashedDecoder(PayloadDecoder):
 class ChunkedDecoder(PayloadDecoder):
     """A body in aws-chunked framing: chunks of data up to an empty one, then trailers.
 
+    :ivar length: bytes of the object, as the request declares them.
     :param signed: whether chunks carry signatures.
     :param announced: names of the trailers that must come; None when the framing has none.
     :param chain: verifies the signatures; None when there are none, or no key.
@@ -204,7 +205,7 @@ class ChunkedDecoder(PayloadDecoder):
         self, decoded_length: int, *, signed: bool, announced: frozenset[str] | None, chain: _SignatureChain | None
     ) -> None:
         super().__init__(decoded_length)
-        self._length = decoded_length
+        self.length = decoded_length
         self._signed = signed
         self._header = _SIGNED_CHUNK if signed else _UNSIGNED_CHUNK
         self._announced = announced
@@ -252,7 +253,7 @@ class ChunkedDecoder(PayloadDecoder):
         self._chunks += 1
         if size and self._size < MIN_CHUNK:
             raise InvalidChunkSizeError(Chunk=str(self._chunks), BadChunkSize=str(self._size))
-        if size > self._length - self._decoded:
+        if size > self.length - self._decoded:
             raise IncompleteBody()
         self._size = self._left = size
         if self._signed:

@@ -492,6 +492,33 @@ def _uploads(draw: st.DrawFn) -> tuple[dict[str, str], bytes]:
     return headers, body
 
 
+@st.composite
+def _chunked_uploads(draw: st.DrawFn) -> tuple[dict[str, str], bytes]:
+    """The same of a PUT in aws-chunked framing without signatures, mostly such as `objects._put_plain` is for."""
+    body = b"x" * draw(st.sampled_from([0, 1, 1000, CHUNK_BYTES, CHUNK_BYTES + 1]))
+    trailer = f"x-amz-checksum-crc32:{_digest('CRC32', draw(st.sampled_from([body, body, b'other'])))}\r\n"
+    framed = b"%x\r\n%s\r\n" % (len(body), body) if body else b""
+    framed += b"0\r\n" + draw(st.sampled_from([trailer, trailer, trailer, "", "x-amz-checksum-crc32:zzz\r\n"])).encode()
+    headers = {
+        "x-amz-content-sha256": draw(
+            st.sampled_from(["STREAMING-UNSIGNED-PAYLOAD-TRAILER"] * 4 + ["UNSIGNED-PAYLOAD"])
+        ),
+        "x-amz-decoded-content-length": str(draw(st.sampled_from([len(body)] * 4 + [len(body) + 1, ""]))),
+        "x-amz-trailer": draw(st.sampled_from(["x-amz-checksum-crc32"] * 4 + ["x-amz-checksum-sha1"])),
+    }
+    others = {
+        "Content-Encoding": ["aws-chunked", "aws-chunked", "gzip,aws-chunked", ""],
+        "x-amz-sdk-checksum-algorithm": ["CRC32", "SHA256"],
+        "Content-Type": ["text/plain"],
+        "Content-MD5": [_digest("MD5", body), _digest("MD5", b"other")],
+        "x-amz-meta-a": ["b"],
+        "If-None-Match": ["*"],
+    }
+    for name in draw(st.lists(st.sampled_from(list(others)), unique=True, max_size=2)):
+        headers[name] = draw(st.sampled_from(others[name]))
+    return headers, framed + draw(st.sampled_from([b"\r\n"] * 4 + [b"", b"\r\nx"]))
+
+
 class PlainPutTests(GatewayTestCase):
     """A small PUT that says little of its object takes a shorter way; what comes of it is what the longer one makes."""
 
@@ -548,6 +575,18 @@ class PlainPutTests(GatewayTestCase):
         expected = self.outcome(lambda call, *_: objects._put(call), bucket, headers, body, sign)
         self.assertEqual(expected, self.outcome(self.counted, bucket, headers, body, sign))
 
+    @thorough
+    @given(
+        st.sampled_from(["plain", "versioned", "tagged", "open", "none"]),
+        _chunked_uploads(),
+        st.sampled_from([ALICE, ALICE, ALICE, BOB, None]),
+    )
+    def test_same_chunked(self, bucket: str, upload: tuple[dict[str, str], bytes], sign: Credential | None) -> None:
+        """The same of bodies in aws-chunked framing."""
+        headers, body = upload
+        expected = self.outcome(lambda call, *_: objects._put(call), bucket, headers, body, sign)
+        self.assertEqual(expected, self.outcome(self.counted, bucket, headers, body, sign))
+
     def test_taken(self) -> None:
         """It is taken by what SDKs and plain clients send, however it arrives."""
         self.patch(objects, "_put_plain", self.counted)
@@ -556,6 +595,16 @@ class PlainPutTests(GatewayTestCase):
         self.request("PUT", "/plain/key", {"Expect": "100-continue"}, [b"a", b"b" * 999, b"c"])
         self.assertEqual(b"a" + b"b" * 999 + b"c", self.get("/plain/key"))
         self.assertEqual(2, self.taken)
+        headers = {
+            "Content-Encoding": "aws-chunked",
+            "x-amz-content-sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+            "x-amz-decoded-content-length": "1",
+            "x-amz-sdk-checksum-algorithm": "CRC32",
+            "x-amz-trailer": "x-amz-checksum-crc32",
+        }
+        body = f"1\r\nx\r\n0\r\nx-amz-checksum-crc32:{_digest('CRC32', b'x')}\r\n\r\n".encode()
+        self.assertEqual(200, self.request("PUT", "/plain/key", headers, body).status)
+        self.assertEqual((3, b"x"), (self.taken, self.get("/plain/key")))
 
     def test_cut(self) -> None:
         """A body that does not come to its end is no object."""
