@@ -21,15 +21,19 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
-from bench.in_process import InProcess, WrongAnswer, gateways, pieces_of
+from bench.in_process import ACCESS_KEY, REGION, SECRET_KEY, InProcess, WrongAnswer, gateways, pieces_of
 from bench.load import Request
 from bench.report import align
 from bench.servers import CHECKOUT
 from bench.workloads import KIB, MIB, Objects, Wire
+from s3gw.s3.canonical import SignedHeaders, canonical_request, string_to_sign
+from s3gw.s3.sigv4 import SigningKey
 
 WARM_UP = 96
 COUNTED = 192
@@ -42,21 +46,35 @@ SMALL, MEDIUM, BIG = Objects("1k", 32, KIB), Objects("64k", 32, 64 * KIB), Objec
 LISTED = Objects("list", 1000, 16)
 SPOTS = 64
 
-BOTO3 = b"""\
+BOTO3_SAYS = b"""\
 Accept-Encoding: identity\r
-x-amz-checksum-mode: ENABLED\r
 User-Agent: Boto3/1.44.8 md/Botocore#1.44.8 md/awscrt#0.38.1 ua/2.1 os/linux#6.18.44 md/arch#x86_64 \
 lang/python#3.11.7 md/pyimpl#CPython m/b,N,e,E,Z cfg/retry-mode#standard Botocore/1.44.8\r
+amz-sdk-invocation-id: 01234567-89ab-4cde-8f01-23456789abcd\r
+amz-sdk-request: attempt=1; max=3\r
+"""
+"""What boto3 sends with a GET and does not sign."""
+
+BOTO3 = (
+    BOTO3_SAYS
+    + b"""\
+x-amz-checksum-mode: ENABLED\r
 X-Amz-Date: 20300101T000000Z\r
 X-Amz-Content-SHA256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\r
 Authorization: AWS4-HMAC-SHA256 Credential=somebody/20300101/us-east-1/s3/aws4_request, SignedHeaders=host;\
 x-amz-checksum-mode;x-amz-content-sha256;x-amz-date, \
 Signature=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\r
-amz-sdk-invocation-id: 01234567-89ab-4cde-8f01-23456789abcd\r
-amz-sdk-request: attempt=1; max=3\r
-\r
 """
-"""What boto3 sends with a GET, beside Host."""
+)
+"""What it sends, beside Host."""
+
+REQUESTS_SAYS = b"""\
+User-Agent: python-requests/2.34.2\r
+Accept-Encoding: gzip, deflate\r
+Accept: */*\r
+Connection: keep-alive\r
+"""
+"""What requests sends with the URL that it is given."""
 
 _DUMPED = re.compile(r"^desc: Trigger: Client Request: (\S+) (\d+)$", re.MULTILINE)
 _TOTAL = re.compile(r"^(?:summary|totals): (\d+)", re.MULTILINE)
@@ -90,16 +108,19 @@ def works() -> list[Work]:
     first_16k = (0, 16 * KIB)
     return [
         Work("get-1k", _reads("GET", SMALL), SMALL),
-        Work("get-1k-boto3", _as_boto3(_reads("GET", SMALL)), SMALL),
+        Work("get-1k-boto3", _saying(BOTO3, _reads("GET", SMALL)), SMALL),
         Work("get-1k-sigv4", _reads("GET", SMALL), SMALL, signed=True),
+        Work("get-1k-boto3-sigv4", _saying(BOTO3_SAYS, _reads("GET", SMALL)), SMALL, signed=True),
+        Work("get-1k-presigned", _saying(REQUESTS_SAYS, _presigned), SMALL, signed=True),
         Work("get-64k", _reads("GET", MEDIUM), MEDIUM),
         Work("head", _reads("HEAD", SMALL), SMALL),
         Work("missing", _missing("GET")),
         Work("missing-head", _missing("HEAD")),
-        Work("missing-boto3", _as_boto3(_missing("GET"))),
+        Work("missing-boto3", _saying(BOTO3, _missing("GET"))),
         Work("range-16k-of-64k", _reads("GET", MEDIUM, first_16k), MEDIUM),
         Work("put-1k", _uploads(KIB)),
         Work("put-1k-c16", _uploads(KIB), at_once=AT_ONCE),
+        Work("put-1k-c16-sigv4", _uploads(KIB), at_once=AT_ONCE, signed=True),
         Work("put-64k", _uploads(64 * KIB), count=64),
         Work("put-64k-c16", _uploads(64 * KIB), count=64, at_once=AT_ONCE),
         Work("list-1000", _listing, LISTED, count=8),
@@ -145,14 +166,41 @@ def _listing(wire: Wire, serial: int) -> list[Request]:
     return [wire.request("GET", "", status=200, query="list-type=2&max-keys=1000&prefix=list%2F")]
 
 
-def _as_boto3(plain: Make) -> Make:
+def _saying(headers: bytes, plain: Make) -> Make:
+    """The same requests with further headers."""
+
     def make(wire: Wire, serial: int) -> list[Request]:
         return [
-            Request(each.head.removesuffix(b"\r\n") + BOTO3, each.status, each.upload, each.expected, each.no_body)
+            Request(
+                each.head.removesuffix(b"\r\n") + headers + b"\r\n",
+                each.status,
+                each.upload,
+                each.expected,
+                each.no_body,
+            )
             for each in plain(wire, serial)
         ]
 
     return make
+
+
+def _presigned(wire: Wire, serial: int) -> list[Request]:
+    """By URLs that are good for an hour."""
+    timestamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    scope = f"{timestamp[:8]}/{REGION}/s3/aws4_request"
+    key, host = SigningKey(SECRET_KEY, timestamp[:8], REGION), wire.target.authority
+    query = (
+        f"X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={quote(f'{ACCESS_KEY}/{scope}', safe='')}"
+        f"&X-Amz-Date={timestamp}&X-Amz-Expires=3600&X-Amz-SignedHeaders=host"
+    )
+    made = []
+    for index in range(SMALL.count):
+        path = wire.path(SMALL.key(index))
+        request = canonical_request("GET", path, query, {"host": host}, SignedHeaders("host"), "UNSIGNED-PAYLOAD")
+        signature = key.sign(string_to_sign(timestamp, scope, request))
+        head = f"GET {path}?{query}&X-Amz-Signature={signature} HTTP/1.1\r\nHost: {host}\r\n\r\n"
+        made.append(Request(head.encode(), 200, expected=SMALL.window(index)))
+    return made
 
 
 def chosen(names: Sequence[str]) -> list[Work]:
