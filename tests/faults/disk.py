@@ -36,6 +36,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
+from s3gw.store.logs import KEPT as KEPT_LOGS
+
 CREATE, ADOPT, WRITE, TRUNCATE, SYNC_BEGIN, SYNC_END, SYNC_FAILED, RENAME, UNLINK, LINK, RESTART = range(1, 12)
 LOST, TORN, SHORT, ZEROED, KEPT = FORMS = ("lost", "torn", "short", "zeroed", "kept")
 DIRECTORY = 0
@@ -185,6 +187,9 @@ class Disk:
 
     def _adopt(self, number: int, name: str) -> None:
         """A file that was there before has got its number."""
+        if name == KEPT_LOGS:
+            self._files[number] = File()  # a directory, which nobody reads
+            return
         unborn = self.names()[name]
         self._files[number] = self._files[unborn]
         for known in (self._names,):
