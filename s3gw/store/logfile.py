@@ -42,6 +42,7 @@ def scan_log(data: memoryview) -> LogScan:
     last: int | None = None
     torn: int | None = None
     good = at = begun = 0
+    written = _written(data)
     while len(data) - at >= HEADER:
         left = BLOCK - at % BLOCK
         end = _end(data, at)
@@ -58,17 +59,19 @@ def scan_log(data: memoryview) -> LogScan:
             else:
                 torn = begun
             at = end
+        elif at >= written:
+            break  # room that was made beforehand, or what a power cut left of writes
         elif not any(data[at : at + left]):
-            at += left  # a hole, or room that was made beforehand; what is behind it will tell
-            if bad is None and any(data[at:]):
-                bad = at - left
+            if bad is None:
+                bad = at  # a hole
+            at += left
         else:
             if bad is None:
                 bad = at
                 if _has_wrong_length(data, at):
                     return LogScan(bad, good, True, last)
             at = _next_good(data, at, at + left)
-    if bad is None and any(data[at:]):
+    if bad is None and at < written:
         bad = at
     if bad is not None:
         torn = (bad if torn is None else torn) if _is_cut_off(data, bad) else None
@@ -88,6 +91,18 @@ def record_at(data: memoryview, at: int, limit: int | None = None) -> bytes:
         if data[at + 6] in (WHOLE, LAST) or (limit is not None and len(record) >= limit):
             return record
         at = end
+
+
+def _written(data: memoryview) -> int:
+    """Where the zeros begin that it ends with."""
+    end = len(data)
+    while end:
+        start = max(0, end - BLOCK)
+        block = bytes(data[start:end]).rstrip(b"\0")
+        if block:
+            return start + len(block)
+        end = start
+    return 0
 
 
 def _end(data: memoryview, at: int) -> int:

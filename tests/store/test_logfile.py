@@ -40,6 +40,13 @@ class ScanTests(SynchronousTestCase):
                 found = scan(log(count) + bytes(room))
                 self.assertEqual((found.bad, found.good_behind), (None, False), (count, room))
 
+    def test_long_room(self) -> None:
+        """Zeros at the end are looked at once: 32 MiB of them again for each block would take minutes."""
+        whole = log(40)
+        for room in (1, HEADER, -len(whole) % BLOCK, 32 * 1024 * 1024):
+            self.assertEqual(scan(whole + bytes(room)), scan(whole), room)
+        self.assertEqual(scan(whole + bytes(3 * BLOCK) + whole).bad, len(whole))
+
     def test_torn(self) -> None:
         """A log that ends anywhere within its last record, with zeros behind or not, is torn there and not damaged."""
         whole = log(40)
