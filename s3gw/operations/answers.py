@@ -45,7 +45,8 @@ def kept_headers(call: Call, known: Known, span: ByteRange | None) -> Headers | 
     mode = call.head.headers.get("x-amz-checksum-mode")
     kept = known.headers.get(mode) if span is None else known.part_headers
     if kept is None:
-        if mode not in (None, "ENABLED"):
+        # A bucket that was looked up while it got another configuration is what it was: nobody later is to be told so.
+        if mode not in (None, "ENABLED") or call.storage.known_bucket(call.bucket) is not call.bucket_info:
             return describe(call, known.info, span)
         if span is None:
             kept = known.headers[mode] = KeptHeaders(describe(call, known.info, None))

@@ -11,7 +11,8 @@ from s3gw.operations import objects
 from s3gw.operations.answers import answer_hot
 from s3gw.operations.call import Call, Known, Response
 from s3gw.store.interface import UNKNOWN
-from tests.operations.harness import ALICE, BOB, GatewayTestCase, MasterKeysInMemory
+from tests.operations.harness import ALICE, BOB, Connection, GatewayTestCase, MasterKeysInMemory
+from tests.web.test_storage import Threads
 
 CHUNKED = 3 * CHUNK_BYTES - 100
 KEYS = ("small", "chunked", "parts", "empty", "sealed", "tagged", "bobs", "none", "%3Ca%26%01%C3%A4%E2%80%A8%22%3E")
@@ -150,3 +151,29 @@ class HotTests(GatewayTestCase):
                 before = self.hot
                 self.request("GET", f"/plain/{key}", {"Range": span} if span else {})
             self.assertEqual(taken, self.hot > before, (key, span))
+
+
+class ReconfiguredTests(GatewayTestCase):
+    """A bucket gets another configuration while its objects are asked for."""
+
+    keys = ()
+
+    def test_meanwhile(self) -> None:
+        """What an answer says that was begun before is not what later ones say."""
+        self.make_bucket("bucket")
+        self.request("PUT", "/bucket/key", body=b"x")
+        threads, storage = Threads(), self.gateway.storage
+        self.patch(storage._commits, "_hand_over", threads.hand_over)
+        Connection(self.gateway.site).send(
+            b"PUT /bucket?versioning HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%b" % (len(ENABLED), ENABLED)
+        )
+        self.assertTrue(threads.given)
+        storage._buckets.clear()  # as when there are too many of them
+        meanwhile = Connection(self.gateway.site)
+        meanwhile.send(b"HEAD /bucket/key HTTP/1.1\r\nHost: h\r\n\r\n")
+        self.assertEqual([], meanwhile.answers(["HEAD"]))
+        threads.settle()
+        self.gateway.clock.advance(0)
+        self.assertEqual(200, meanwhile.answers(["HEAD"])[0].status)
+        for _ in range(2):
+            self.assertEqual("null", self.request("HEAD", "/bucket/key").headers.get("x-amz-version-id"))
