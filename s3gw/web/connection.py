@@ -129,12 +129,12 @@ class Connection(Protocol):
 
     def resumeProducing(self) -> None:
         """The transport has written everything."""
-        self._full = False
+        full, self._full = self._full, False
         self._direct = self._sendmsg
         self.unread_deadline = NEVER
         self.site.buffered -= self.unsent
         self.unsent = 0
-        if self._producer is not None:
+        if full and self._producer is not None:
             self._producer.resumeProducing()
 
     def stopProducing(self) -> None:
@@ -217,6 +217,9 @@ class Connection(Protocol):
         if sent < size:
             size -= sent
             self.transport.write(b"".join(pieces)[sent:])
+            if direct is not None and not self.secure:
+                # Of less than makes it pause us it would not say when that is written, and keep all that follows.
+                self.transport.producerPaused = True
         if self._full and not self.ending:
             # Memory is set aside for an answer that is sent window by window, but not for wide windows.
             excess = size if self._producer is None else max(0, size - self.limits.window)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 
 MOST = 16
 """Answers that are held at once: however many sockets are ready, nobody waits for more than so many requests."""
@@ -37,6 +38,8 @@ class Outbox:
 
     :param clock: calls before its next turn what is called later by nothing.
     """
+
+    log = Logger()
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
@@ -73,4 +76,8 @@ class Outbox:
     def _send(self) -> None:
         senders, self._senders = self._senders, []
         for sender in senders:
-            sender.send_outgoing()
+            try:
+                sender.send_outgoing()
+            except Exception:
+                # Those of the others are to leave all the same.
+                self.log.failure("cannot send an answer")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.internet import reactor
 from twisted.internet.defer import gatherResults, inlineCallbacks
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
@@ -79,6 +81,20 @@ class OutboxTests(SynchronousTestCase):
         early = [self.answers.turn(1) for _ in range(10 * PROBE)]
         self.assertEqual(early.count(0), 10)
 
+    def test_mishap(self) -> None:
+        """What goes wrong with one connection keeps nobody else's answers back."""
+
+        class Broken:
+            def send_outgoing(self) -> None:
+                raise ZeroDivisionError
+
+        self.answers.give()
+        self.answers.outbox.add(Broken())
+        self.answers.give()
+        self.answers.clock.advance(0)
+        self.assertEqual(self.answers.sent, 2)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
     def test_large(self) -> None:
         """What is large is not held."""
         self.answers.give(SMALL + 1)
@@ -97,17 +113,16 @@ class ConnectionTests(TestCase):
         request.respond(200, [], (request.head.raw_path.encode() * size)[:size])
 
     @inlineCallbacks
-    def ask(self, *conversations: bytes) -> object:
-        """What each of several clients gets, who all ask at once until they are hung up on."""
-        site = GatewaySite(Gateway(self.serve).site.resource, reactor=reactor, refuse=refuse)
+    def converse(self, serve: Callable[[S3Request], None], *browsers: Browser) -> object:
+        """What each of several clients gets, who all come at once, until they are hung up on."""
+        site = GatewaySite(Gateway(serve).site.resource, reactor=reactor, refuse=refuse)
         self.addCleanup(site.begin_drain)
         port = reactor.listenTCP(0, site, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
-        browsers = [Browser(conversation) for conversation in conversations]
         endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port.getHost().port)
         yield gatherResults([connectProtocol(endpoint, browser) for browser in browsers])
         got = yield gatherResults([browser.done for browser in browsers])
-        return [[each.body for each in answers(data)] for data in got]
+        return got
 
     @inlineCallbacks
     def test_crowd(self) -> object:
@@ -121,7 +136,29 @@ class ConnectionTests(TestCase):
         conversations = [
             b"".join(request(size, client, size == sizes[-1]) for size in sizes) for client in range(3 * MOST)
         ]
-        got = yield self.ask(*conversations)
-        for client, bodies in enumerate(got):
+        got = yield self.converse(self.serve, *map(Browser, conversations))
+        for client, data in enumerate(got):
+            bodies = [each.body for each in answers(data)]
             expected = [(b"/%d/%d" % (size, client) * size)[:size] for size in sizes]
             self.assertTrue(bodies == expected, f"client {client}")
+
+    @inlineCallbacks
+    def test_short(self) -> object:
+        """When the socket has no room for an end of an answer, the next answers go to it again all the same."""
+        direct = []
+
+        def serve(request: S3Request) -> None:
+            channel = request.channel
+            direct.append(channel._direct is not None)
+            channel._direct = lambda pieces: channel._sendmsg((b"".join(pieces)[:10],))
+            request.respond(200, [], b"x" * 1000)
+
+        class Patient(Browser):
+            def dataReceived(self, data: bytes) -> None:
+                super().dataReceived(data)
+                if len(direct) == 1 and self.got.endswith(b"x" * 1000):
+                    self.transport.write(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+
+        got = yield self.converse(serve, Patient(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"))
+        self.assertEqual([each.body for each in answers(got[0])], [b"x" * 1000] * 2)
+        self.assertEqual(direct, [True, True])
