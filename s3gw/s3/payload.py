@@ -41,6 +41,7 @@ from s3gw.errors import (
     XAmzContentSHA256Mismatch,
 )
 from s3gw.s3.head import RequestHead
+from s3gw.s3.memo import remembered
 from s3gw.s3.sigv4 import (
     STREAMING,
     STREAMING_UNSIGNED_TRAILER,
@@ -106,10 +107,13 @@ def check_hash(declared: str, computed: str) -> None:
 
 def announced_trailers(head: RequestHead) -> frozenset[str]:
     """The names in x-amz-trailer, in lower case."""
-    announced = head.header("x-amz-trailer")
-    if announced is None:
-        return _NO_TRAILERS
-    names = (name.strip(" \t").lower() for name in announced.split(","))
+    announced = head.headers.get("x-amz-trailer")
+    return _NO_TRAILERS if announced is None else _trailer_names(announced)
+
+
+@remembered(64)
+def _trailer_names(text: str) -> frozenset[str]:
+    names = (name.strip(" \t").lower() for name in text.split(","))
     return frozenset(name for name in names if name)
 
 
