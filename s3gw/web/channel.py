@@ -332,6 +332,10 @@ class S3Channel(Connection):
         """Close when everything is written; requests whose turn has not come are dropped."""
         self._queue.clear()
         self._lingering = False
+        if self._paused:
+            # Over TLS it is over when the client has said so.
+            self._paused = False
+            self.transport.resumeProducing()
         super().close()
 
     def drain(self) -> None:

@@ -269,6 +269,17 @@ class PipelineTests(SynchronousTestCase):
         self.assertEqual([None, "close"], [each.headers.get("connection") for each in client.answers()])
         self.assertTrue(client.wire.closed)
 
+    def test_close_of_the_last(self) -> None:
+        """Behind the last answer the client is listened to again: over TLS, closing takes a word of it."""
+        kept: list[S3Request] = []
+        client = Client(Gateway(lambda request: ok(request) if kept else kept.append(request)))
+        client.send(GET + b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        self.assertEqual("paused", client.wire.producerState)
+        ok(kept[0])
+        self.assertTrue(client.wire.disconnecting)
+        self.assertEqual("producing", client.wire.producerState)
+        self.assertEqual([None, "close"], [each.headers.get("connection") for each in client.answers()])
+
     def test_malformed_chunks_behind(self) -> None:
         """A request that is broken before its turn came is refused in its turn."""
         kept: list[S3Request] = []
