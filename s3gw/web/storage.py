@@ -86,6 +86,9 @@ KNOWN_OBJECTS = 8192
 KNOWN_EXTENTS = 8
 """The most extents of such an object: records of thousands of parts would make it a lot of memory."""
 
+KNOWN_HEADERS = 2048
+"""Characters of the headers that such an object was stored with: they are kept several times over, and some are long."""
+
 OF_BUCKETS = (DeleteBucket, ConfigureBucket, SetVersioning, ConfigureCache, MoveBoundary, AdoptObjects, SaveReads)
 """Mutations that are about a bucket and no key of it."""
 
@@ -189,7 +192,7 @@ class LaneStorage:
         if info is None:
             return None
         known = Known(info)
-        if len(info.extents) <= KNOWN_EXTENTS:
+        if len(info.extents) <= KNOWN_EXTENTS and sum(map(len, info.headers.values())) <= KNOWN_HEADERS:
             if len(self._known) >= KNOWN_OBJECTS:
                 del self._known[next(iter(self._known))]
             self._known[name] = known

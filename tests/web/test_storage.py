@@ -30,7 +30,7 @@ from s3gw.store.interface import (
 )
 from s3gw.store.memory import MemoryStore
 from s3gw.web.bodies import BATCHES_KEPT, HeldObject
-from s3gw.web.storage import STALL_SECONDS, LaneStorage
+from s3gw.web.storage import KNOWN_EXTENTS, KNOWN_HEADERS, STALL_SECONDS, LaneStorage
 
 
 class Threads:
@@ -236,6 +236,21 @@ class VisibilityTests(StorageTestCase):
         self.assertEqual(self.run_now(self.storage.find("bucket", "key")).size, 2)
         self.run_now(self.storage.commit(DeleteObject("bucket", "key")))
         self.assertIsNone(self.run_now(self.storage.find("bucket", "key")))
+
+    def test_what_is_kept(self) -> None:
+        """Records that would take a lot of memory are read again each time."""
+        extents = tuple(Extent(bytes([number]) * 16, 0, 1) for number in range(KNOWN_EXTENTS + 1))
+        for more, kept in (
+            ({}, True),
+            ({"headers": {"content-type": "a/b", "cache-control": "x" * (KNOWN_HEADERS - 3)}}, True),
+            ({"headers": {"content-type": "a/b", "cache-control": "x" * (KNOWN_HEADERS - 2)}}, False),
+            ({"extents": extents[1:]}, True),
+            ({"extents": extents}, False),
+        ):
+            self.patch(self.store, "peek", lambda *_, more=more: ObjectInfo(size=9, modified=0, etag="e", **more))
+            self.storage._known.clear()
+            known = [self.storage.known("bucket", "key") for _ in range(2)]
+            self.assertEqual(known[0] is known[1], kept, more)
 
     def test_late_look_up_is_not_remembered(self) -> None:
         """A look-up that read the old record and answers after the commit does not bring it back."""
