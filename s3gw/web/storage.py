@@ -87,7 +87,7 @@ KNOWN_EXTENTS = 8
 """The most extents of such an object: records of thousands of parts would make it a lot of memory."""
 
 KNOWN_HEADERS = 2048
-"""Characters of the headers that such an object was stored with: they are kept several times over, and some are long."""
+"""Characters of the headers that such an object was stored with: they are kept several times, and some are long."""
 
 OF_BUCKETS = (DeleteBucket, ConfigureBucket, SetVersioning, ConfigureCache, MoveBoundary, AdoptObjects, SaveReads)
 """Mutations that are about a bucket and no key of it."""
