@@ -13,9 +13,9 @@ believe that all is well, and nothing must be thrown away.
 | none, but the next log     | an end that was never synced                 | told; later logs go to `KEPT`   |
 | does not go on there       |                                              |                                 |
 
-A log that lost its last writes, or has zeros in their place, looks whole to RocksDB. That is right for the last one. Of
-an earlier one it would replay the next log behind that hole: records would come back without what was written before
-them. With ``commit`` nothing behind the hole was acknowledged, since a sync covers all logs; with ``os`` it is the last
+A log that lost its last writes, or has zeros in their place, looks whole to RocksDB, and so does one whose zeros begin
+within the checksum of a write. That is right for the last one. Of an earlier one it would replay the next log behind
+that hole: records would come back without what was written before them. With ``commit`` nothing behind the hole was acknowledged, since a sync covers all logs; with ``os`` it is the last
 of what may go. How a hole is found out: `seams`.
 
 The MANIFEST is synced after each edit, before anything is done because of it. So one that is unfinished was never
@@ -125,6 +125,8 @@ def inspect_logs(path: str, replayed_from: Callable[[], int]) -> list[str]:
         later = [log.name for log in logs[index + 1 :] if log.scan.good]
         if scan.bad is not None or (scan.torn is not None and not later):
             lines.append(_judge_damage(path, name, scan, later))
+            if index + 1 == hole:
+                _put_aside(path, later)  # RocksDB takes some tears for an end, and would go on behind them
             break
         if index + 1 == hole:
             _put_aside(path, later)

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from s3gw.store.engine import Engine, first_log
 from s3gw.store.keys import LOG
 from s3gw.store.logfile import BLOCK, FIRST, LAST, record_at, scan_log
-from s3gw.store.logs import AHEAD, KEPT, open_recovered, recover
+from s3gw.store.logs import AHEAD, KEPT, SECTOR, open_recovered, recover
 from s3gw.store.options import CHUNKS, FAMILIES, RECORDS
 from s3gw.store.seams import HEAD_BYTES, Span, first_behind_hole, row_after
 from tests.store.test_logfile import fragment
@@ -147,6 +147,28 @@ class LogTests(SynchronousTestCase):
             self.assertEqual(sorted(os.listdir(copy / KEPT)), sorted(names[index + 1 :]))
             self.assertEqual(recover(str(copy)), [])
             self.assertEqual(self.found(copy), self.rows[:left], (index, writes))
+
+    def test_torn_head(self) -> None:
+        """So does one whose end is zeros behind the first bytes of a write, which RocksDB takes for the end as well."""
+        self.put(3)
+        # A log is synced before a flush counts, so this one did not.
+        (manifest,) = self.path.glob("MANIFEST-*")
+        unflushed = manifest.read_bytes()
+        self.next_log()
+        self.put(3)
+        path = self.killed()
+        (path / manifest.name).write_bytes(unflushed)
+        log = self.logs(path)[0]
+        whole = log.read_bytes()
+        last = scan_log(memoryview(whole)).last
+        assert last is not None
+        for kept in range(len(whole) - last):
+            copy = Path(self.mktemp())
+            shutil.copytree(path, copy)
+            (copy / log.name).write_bytes(whole[: last + kept].ljust(len(whole) + SECTOR, b"\0"))
+            (line,) = recover(str(copy))
+            self.assertIn(log.name, line)
+            self.assertEqual(self.found(copy), self.rows[:3], kept)
 
     def test_failed_write(self) -> None:
         """A write that failed in the middle, before a flush of only some column families, does not keep a database from
