@@ -15,8 +15,8 @@ believe that all is well, and nothing must be thrown away.
 
 A log that lost its last writes, or has zeros in their place, looks whole to RocksDB, and so does one whose zeros begin
 within the checksum of a write. That is right for the last one. Of an earlier one it would replay the next log behind
-that hole: records would come back without what was written before them. With ``commit`` nothing behind the hole was acknowledged, since a sync covers all logs; with ``os`` it is the last
-of what may go. How a hole is found out: `seams`.
+that hole: records would come back without what was written before them. With ``commit`` nothing behind the hole was
+acknowledged, since a sync covers all logs; with ``os`` it is the last of what may go. How a hole is found out: `seams`.
 
 The MANIFEST is synced after each edit, before anything is done because of it. So one that is unfinished was never
 acted on. RocksDB takes that for granted where the file just ends, and refuses to open where zeros fill it up to the
