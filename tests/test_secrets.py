@@ -40,9 +40,11 @@ class ComparisonTests(GatewayTestCase):
         self.make_bucket("bucket")
         self.patch(hmac, "compare_digest", compare_digest)
 
-    def assertCompared(self, what: bytes) -> None:
-        """This was compared with something of the same length, and in constant time."""
-        found = [one for one, other in self.compared if other == what and len(one) == len(what)]
+    def assertCompared(self, what: bytes | str) -> None:
+        """This was compared with something of the same kind and length, and in constant time."""
+        found = [
+            one for one, other in self.compared if other == what and len(one) == len(what) and type(one) is type(other)
+        ]
         self.assertEqual(len(found), 1, self.compared)
         self.compared.clear()
 
@@ -56,7 +58,7 @@ class ComparisonTests(GatewayTestCase):
             f"Credential={credential}, SignedHeaders=host;x-amz-content-sha256;x-amz-date, Signature={WRONG}",
         }
         self.assert_error("SignatureDoesNotMatch", 403, self.request("GET", "/bucket/key", headers=header, sign=None))
-        self.assertCompared(WRONG.encode())
+        self.assertCompared(WRONG)
         query = "&".join(
             (
                 "X-Amz-Algorithm=AWS4-HMAC-SHA256",
@@ -68,7 +70,7 @@ class ComparisonTests(GatewayTestCase):
             )
         )
         self.assert_error("SignatureDoesNotMatch", 403, self.request("GET", "/bucket/key", query=query, sign=None))
-        self.assertCompared(WRONG.encode())
+        self.assertCompared(WRONG)
         fields = {
             "key": "key",
             "x-amz-algorithm": "AWS4-HMAC-SHA256",
@@ -82,7 +84,7 @@ class ComparisonTests(GatewayTestCase):
         kind = {"Content-Type": "multipart/form-data; boundary=x"}
         answer = self.request("POST", "/bucket", headers=kind, body="".join(parts).encode(), sign=None)
         self.assert_error("SignatureDoesNotMatch", 403, answer)
-        self.assertCompared(WRONG.encode())
+        self.assertCompared(WRONG)
 
     def test_digests(self) -> None:
         """Of a body whose hash was signed."""
