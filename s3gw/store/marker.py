@@ -48,10 +48,11 @@ def _check(path: str, create: bool) -> None:
         raise StoreUnusable(f"{path} is not writable")
     entries = set(os.listdir(path)) - _NOTHING
     if MARKER in entries:
-        with open(os.path.join(path, MARKER), encoding="utf-8", errors="replace") as marker:
-            text = marker.read(200).strip()
-        if text != f"{_TEXT}{FORMAT}":
-            raise StoreUnusable(f"{path} is of another format: {text!r}; this is format {FORMAT}")
+        with open(os.path.join(path, MARKER), "rb") as marker:
+            text = marker.read(200)
+        if text != _text():
+            found = text.decode("utf-8", "replace").strip("\n")
+            raise StoreUnusable(f"{path} is of another format: {found!r}; this is format {FORMAT}")
     elif entries:
         raise StoreUnusable(f"{path} holds files that are not an s3gw store; they were left alone")
     elif not create:
@@ -63,8 +64,8 @@ def _check(path: str, create: bool) -> None:
 def mark(path: str) -> None:
     """Make a directory one of ours, durably."""
     unfinished = os.path.join(path, _UNFINISHED)
-    with open(unfinished, "w", encoding="utf-8") as marker:
-        marker.write(f"{_TEXT}{FORMAT}\n")
+    with open(unfinished, "wb") as marker:
+        marker.write(_text())
         marker.flush()
         os.fsync(marker.fileno())
     os.rename(unfinished, os.path.join(path, MARKER))
@@ -73,6 +74,10 @@ def mark(path: str) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def _text() -> bytes:
+    return f"{_TEXT}{FORMAT}\n".encode()
 
 
 def _reason(error: Exception) -> str:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 
 from hypothesis import given, settings
@@ -192,6 +193,18 @@ class OpenTests(TestCase):
         with open(os.path.join(path, "S3GW"), "w") as marker:
             marker.write("s3gw object store, format 99\n")
         self.refused(path, "format 99.*format 1$")
+
+    def test_damagedMarker(self) -> None:
+        """So is one whose marker is damaged, be it by a blank."""
+        path = self.mktemp()
+        opened(path).close()
+        marker = Path(path, "S3GW")
+        sound = marker.read_bytes()
+        for text in (sound[:-1], sound[:-1] + b"\x0b", sound + b"\n", b" " + sound, sound[:-1] + b"\r\n"):
+            marker.write_bytes(text)
+            self.refused(path, "is of another format")
+        marker.write_bytes(sound)
+        opened(path).close()
 
     def test_locked(self) -> None:
         """A store that another process has open is refused."""
