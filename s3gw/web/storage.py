@@ -95,6 +95,9 @@ OF_BUCKETS = (DeleteBucket, ConfigureBucket, SetVersioning, ConfigureCache, Move
 KNOWN_BUCKETS = 4096
 """Bucket records kept in memory."""
 
+KNOWN_DOCUMENTS = 16 * 1024 * 1024
+"""Bytes of the configuration documents of these buckets, about."""
+
 
 class _CommitLane(Lane[Mutation, Committed]):
     """The commit lane, which knows the names whose state is not durable yet.
@@ -168,6 +171,7 @@ class LaneStorage:
         self._bodies = Bodies(store, hand_over, self.in_thread, self.cache, self._reclaim)
         self.begin_blob: Callable[[], bytes] = store.begin_blob
         self._buckets: dict[str, BucketInfo] = {}
+        self._documents = 0  # bytes remembered with buckets since there were none: never too few
         self._calls = 0
         self._quiet: list[Deferred[None]] = []
         self._commits = _CommitLane(hand_over, store.commit, most=BATCH_BYTES, weigh=_weight)
@@ -341,8 +345,11 @@ class LaneStorage:
         if (name, "") in self._commits.uncertain:
             await self._durable()
         elif info is not None:
-            if len(self._buckets) >= KNOWN_BUCKETS:
+            size = sum(map(len, info.documents.values()))
+            self._documents += size
+            if len(self._buckets) >= KNOWN_BUCKETS or self._documents > KNOWN_DOCUMENTS:
                 self._buckets.clear()
+                self._documents = size
             self._buckets[name] = info
         return info
 

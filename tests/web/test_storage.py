@@ -30,7 +30,7 @@ from s3gw.store.interface import (
 )
 from s3gw.store.memory import MemoryStore
 from s3gw.web.bodies import BATCHES_KEPT, HeldObject
-from s3gw.web.storage import KNOWN_EXTENTS, KNOWN_HEADERS, STALL_SECONDS, LaneStorage
+from s3gw.web.storage import KNOWN_DOCUMENTS, KNOWN_EXTENTS, KNOWN_HEADERS, STALL_SECONDS, LaneStorage
 
 
 class Threads:
@@ -251,6 +251,17 @@ class VisibilityTests(StorageTestCase):
             self.storage._known.clear()
             known = [self.storage.known("bucket", "key") for _ in range(2)]
             self.assertEqual(known[0] is known[1], kept, more)
+
+    def test_buckets_that_are_kept(self) -> None:
+        """Buckets are forgotten, all of them, before what they are configured with would be a lot of memory."""
+        document = bytes(KNOWN_DOCUMENTS // 4)
+        self.patch(self.store, "peek_bucket", lambda name: BucketInfo(name, 1, "", documents={"cors": document}))
+        self.storage._buckets.clear()
+        kept = []
+        for number in range(6):
+            self.run_now(self.storage.find_bucket(f"bucket-{number}"))
+            kept.append(len(self.storage._buckets))
+        self.assertEqual(kept, [1, 2, 3, 4, 1, 2])
 
     def test_late_look_up_is_not_remembered(self) -> None:
         """A look-up that read the old record and answers after the commit does not bring it back."""
