@@ -35,6 +35,7 @@ from itertools import chain, count
 from mmap import ACCESS_READ, mmap
 from typing import NamedTuple, TypeVar
 
+from s3gw.store.checkpoint import sync_directory
 from s3gw.store.engine import Engine, first_log
 from s3gw.store.interface import StoreFailed
 from s3gw.store.logfile import LogScan, record_at, scan_log
@@ -207,18 +208,10 @@ def _put_aside(path: str, names: list[str]) -> None:
     """Keep logs, and let nobody replay them: the last one first, so that a crash meanwhile makes no other hole."""
     for name in names:
         _keep(path, name)
-    _sync_directory(os.path.join(path, KEPT))
+    sync_directory(os.path.join(path, KEPT))
     for name in reversed(names):
         os.unlink(os.path.join(path, name))
-    _sync_directory(path)
-
-
-def _sync_directory(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_directory(path)
 
 
 def _keep(path: str, name: str) -> None:

@@ -558,6 +558,11 @@ class PlainPutTests(GatewayTestCase):
             info = msgspec.structs.replace(info, checksum=None)
         return answer.status, shown, told, bool(version), info, kept
 
+    def assert_same(self, bucket: str, headers: dict[str, str], body: bytes, sign: Credential | None) -> None:
+        """Both ways end in the same."""
+        expected = self.outcome(lambda call, *_: objects._put(call), bucket, headers, body, sign)
+        self.assertEqual(expected, self.outcome(self.counted, bucket, headers, body, sign))
+
     def counted(self, call: Call, bucket: BucketInfo, length: int) -> Awaitable[Response]:
         """The shorter way."""
         self.taken += 1
@@ -571,9 +576,7 @@ class PlainPutTests(GatewayTestCase):
     )
     def test_same(self, bucket: str, upload: tuple[dict[str, str], bytes], sign: Credential | None) -> None:
         """Whatever is sent, whoever sends it: the same answer, and the same object."""
-        headers, body = upload
-        expected = self.outcome(lambda call, *_: objects._put(call), bucket, headers, body, sign)
-        self.assertEqual(expected, self.outcome(self.counted, bucket, headers, body, sign))
+        self.assert_same(bucket, *upload, sign)
 
     @thorough
     @given(
@@ -583,9 +586,7 @@ class PlainPutTests(GatewayTestCase):
     )
     def test_same_chunked(self, bucket: str, upload: tuple[dict[str, str], bytes], sign: Credential | None) -> None:
         """The same of bodies in aws-chunked framing."""
-        headers, body = upload
-        expected = self.outcome(lambda call, *_: objects._put(call), bucket, headers, body, sign)
-        self.assertEqual(expected, self.outcome(self.counted, bucket, headers, body, sign))
+        self.assert_same(bucket, *upload, sign)
 
     def test_taken(self) -> None:
         """It is taken by what SDKs and plain clients send, however it arrives."""
