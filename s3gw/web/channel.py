@@ -105,6 +105,8 @@ class S3Channel(Connection):
             self._advance()
             return
         body = current.body
+        if self.reads_wide and body.length is not None and body.length - body.received < WIDE_READ:
+            self.read_usual()  # requests may follow, and a wide read would bring thousands
         if body.waiting:
             if body.buffered or body.complete:
                 self.deadline = NEVER
@@ -229,7 +231,7 @@ class S3Channel(Connection):
                 request.keep_alive = False
             elif not site.has_room(request):
                 request.refusal = SlowDown()
-        if not body.complete and (body.length is None or body.length > WIDE_READ) and not site.crowded:
+        if body.length is not None and body.length - body.received > WIDE_READ and not site.crowded:
             self.read_wide(WIDE_READ)
         if body is NO_BODY and "expect" in request.head.headers:
             self._humour(request)
