@@ -74,12 +74,17 @@ class _Service(GatewayService):
         self._jobs.append((work, done))
         return done
 
+    _commit = _in_pool
+
     def end_turn(self) -> None:
         """Let the reactor do what is due."""
         self._reactor.end_turn()
 
     def turn(self) -> None:
         """Do what has waited longest for a thread. :raises WrongAnswer: nothing waits."""
+        if not self._jobs:
+            # Commits gather until the reactor's turn is over.
+            self.end_turn()
         if not self._jobs:
             raise WrongAnswer("the gateway does not answer")
         work, done = self._jobs.popleft()

@@ -6,7 +6,11 @@ one shares each hand-over among all that came meanwhile.
 
             ask ── waiting ──┐ free: take a batch            ┌── Deferreds fire, in order
             ask ── waiting ──┼──────────► work([job, ...]) ──┼──►
-            ask ── waiting ──┘   one thread, one batch       └── the next batch is already on its way
+            ask ── waiting ──┘   one thread, one batch       └── the next batch is on its way, or soon
+
+A lane that gathers lets those in who come in the same turn of the reactor, unless the last one came alone, and behind a
+batch those whom its answers make ask again: clients in a loop would else fall into two groups, each of which waits for
+the other's batch.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 Job = TypeVar("Job")
@@ -32,6 +37,7 @@ class Lane(Generic[Job, Result]):
         that job alone, one that is raised fails the batch.
     :param most: the largest weight of a batch; one job is always taken.
     :param weigh: the weight of a job.
+    :param gather: what tells the turns of the reactor, if the lane is to gather.
     """
 
     def __init__(
@@ -41,11 +47,15 @@ class Lane(Generic[Job, Result]):
         *,
         most: int = 256,
         weigh: Callable[[Job], int] = lambda job: 1,
+        gather: IReactorTime | None = None,
     ) -> None:
         self._hand_over = hand_over
         self._work = work
         self._most = most
         self._weigh = weigh
+        self._clock = gather
+        self._gathering = False
+        self._lonely = True
         self._waiting: deque[tuple[Job, Deferred[Result]]] = deque()
         self._settled: list[Deferred[None]] = []
         self.busy = False
@@ -55,7 +65,11 @@ class Lane(Generic[Job, Result]):
         answer: Deferred[Result] = Deferred()
         self._waiting.append((job, answer))
         if not self.busy:
-            self._start()
+            if self._clock is None or self._lonely:
+                self._start()
+            elif not self._gathering:
+                self._gathering = True
+                self._clock.callLater(0, self._gathered)
         return answer
 
     def settled(self) -> Deferred[None]:
@@ -67,6 +81,20 @@ class Lane(Generic[Job, Result]):
             waiting.callback(None)
         return waiting
 
+    @property
+    def idle(self) -> bool:
+        """Whether nobody waits for anything."""
+        return not (self.busy or self._waiting)
+
+    def hurry(self) -> None:
+        """Gather no longer: what waits goes into the pool, unless there is a batch in it."""
+        if self._waiting and not self.busy:
+            self._start()
+
+    def _gathered(self) -> None:
+        self._gathering = False
+        self.hurry()
+
     def _start(self) -> None:
         batch = [self._waiting.popleft()]
         weight = self._weigh(batch[0][0])
@@ -75,6 +103,8 @@ class Lane(Generic[Job, Result]):
             if weight > self._most:
                 break
             batch.append(self._waiting.popleft())
+        # Whoever came alone need not wait for others; if there were some, they are in the next batch.
+        self._lonely = len(batch) == 1
         self.busy = True
         jobs = [job for job, _ in batch]
         self.begun(jobs)
@@ -112,5 +142,11 @@ class Lane(Generic[Job, Result]):
         self.busy = False
         self.ended(error)
         if self._waiting:
-            self._start()
+            clock = self._clock
+            if clock is None:
+                self._start()
+            else:
+                # In the next turn but one the reactor has seen who asks again.
+                self._gathering = True
+                clock.callLater(0, lambda: clock.callLater(0, self._gathered))
         return settled

@@ -159,11 +159,21 @@ class LaneStorage:
     :param hand_over: runs a function in the thread pool.
     :param clock: for the pauses of a stalled store.
     :param cache_bytes: budget of the cache of hot bodies.
+    :param commit_thread: where commits run, if not in the pool.
+    :param gather: whether their lane gathers.
     """
 
     log = Logger()
 
-    def __init__(self, store: IObjectStore, hand_over: HandOver, clock: IReactorTime, cache_bytes: int = 0) -> None:
+    def __init__(
+        self,
+        store: IObjectStore,
+        hand_over: HandOver,
+        clock: IReactorTime,
+        cache_bytes: int = 0,
+        commit_thread: HandOver | None = None,
+        gather: bool = False,
+    ) -> None:
         self._store = store
         self._hand_over = hand_over
         self._clock = clock
@@ -174,7 +184,9 @@ class LaneStorage:
         self._documents = 0  # bytes remembered with buckets since there were none: never too few
         self._calls = 0
         self._quiet: list[Deferred[None]] = []
-        self._commits = _CommitLane(hand_over, store.commit, most=BATCH_BYTES, weigh=_weight)
+        self._commits = _CommitLane(
+            commit_thread or hand_over, store.commit, most=BATCH_BYTES, weigh=_weight, gather=clock if gather else None
+        )
         self._commits.bodies = self._bodies
         self._known = self._commits.known = {}
         self._lookups: Lane[tuple[str, str], ObjectInfo | None] = Lane(hand_over, store.look_up)
@@ -521,8 +533,9 @@ class LaneStorage:
     async def drained(self) -> None:
         """Return when nothing is under way in any thread."""
         lanes = (self._commits, self._lookups, self._version_lookups, *self._bodies.lanes, self._frees)
-        while self._calls or any(lane.busy for lane in lanes):
+        while self._calls or not all(lane.idle for lane in lanes):
             for lane in lanes:
+                lane.hurry()
                 try:
                     await lane.settled()
                 except Exception as error:

@@ -176,6 +176,7 @@ class InMemoryGateway:
 
     :param keys: who may sign; none for ``--auth=none``.
     :param hand_over: what a thread pool would do; by default the work is done at once.
+    :param gather: whether commits gather: they begin when the clock is moved.
     :ivar clock: seconds since the epoch. :ivar store: the store under it all.
     """
 
@@ -185,6 +186,7 @@ class InMemoryGateway:
         *,
         store: IObjectStore | None = None,
         hand_over: HandOver = execute,
+        gather: bool = False,
         limits: Limits | None = None,
         suffixes: Sequence[str] = ("localhost",),
         **settings: Any,
@@ -193,7 +195,7 @@ class InMemoryGateway:
         self.clock = Clock()
         self.clock.advance(NOW)
         self.store = MemoryStore(self._now) if store is None else store
-        self.storage = LaneStorage(self.store, hand_over, self.clock, cache_bytes=16 * 1024 * 1024)
+        self.storage = LaneStorage(self.store, hand_over, self.clock, cache_bytes=16 * 1024 * 1024, gather=gather)
         external = settings.get("external")
         authenticator = Authenticator(ring if len(ring) else None, REGION, self.clock.seconds, external)
         self.gateway = Gateway(

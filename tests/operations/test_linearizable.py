@@ -194,7 +194,7 @@ def run(scripts: Sequence[Script], choices: Sequence[int], first: State = None) 
 
     :param choices: which of the possible steps comes next, at each tick; the first one when they run out."""
     threads = Threads()
-    gateway = InMemoryGateway((), hand_over=threads.hand_over)
+    gateway = InMemoryGateway((), hand_over=threads.hand_over, gather=True)
     clients: list[Client] = []
     try:
         _prepare(gateway, threads, first)
@@ -203,6 +203,8 @@ def run(scripts: Sequence[Script], choices: Sequence[int], first: State = None) 
         while True:
             steps = [partial(client.ask, tick) for client in clients if client.ready]
             steps += [partial(threads.step, number) for number in range(len(threads))]
+            if _turn_is_due(gateway):
+                steps.append(partial(gateway.clock.advance, 0))
             if not steps:
                 break
             steps[next(chosen, 0) % len(steps)]()
@@ -222,8 +224,15 @@ def _prepare(gateway: InMemoryGateway, threads: Threads, first: State) -> None:
     connection.send(f"PUT /bucket HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 0\r\n\r\n".encode())
     if first is not None:
         connection.send(Request("PUT", first).wire())
-    while len(threads):
-        threads.step(0)
+    while len(threads) or _turn_is_due(gateway):
+        gateway.clock.advance(0)
+        if len(threads):
+            threads.step(0)
+
+
+def _turn_is_due(gateway: InMemoryGateway) -> bool:
+    """Whether something is to be done in the reactor's next turn."""
+    return any(call.getTime() <= gateway.clock.seconds() for call in gateway.clock.getDelayedCalls())
 
 
 def plain(requests: Sequence[Request]) -> Script:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from s3gw.web.lanes import Lane
@@ -131,3 +132,76 @@ class LaneTests(SynchronousTestCase):
         self.threads.run_one()
         self.threads.run_one()
         self.assertEqual(events, [[1], "ended", [2], 10, "ended", 20])
+
+
+class GatheringTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.threads = Threads()
+        self.clock = Clock()
+        self.batches: list[list[int]] = []
+        self.lane = Lane(self.threads.hand_over, self.work, gather=self.clock)
+
+    def work(self, jobs: list[int]) -> list[int]:
+        self.batches.append(jobs)
+        return jobs
+
+    def begin(self) -> None:
+        """Have a batch of two behind us."""
+        for job in (-1, -2, -3):
+            self.lane.ask(job)
+        self.threads.run_one()
+        self.clock.advance(0)
+        self.threads.run_one()
+        self.assertEqual(self.batches, [[-1], [-2, -3]])
+        self.batches.clear()
+
+    def test_alone(self) -> None:
+        """Who comes alone waits for nobody, time and again."""
+        for job in (1, 2, 3):
+            self.lane.ask(job)
+            self.threads.run_one()
+        self.assertEqual(self.batches, [[1], [2], [3]])
+
+    def test_same_turn(self) -> None:
+        """Who comes to an idle lane in the same turn of the reactor is in the same batch."""
+        self.begin()
+        answers = [self.lane.ask(job) for job in (1, 2, 3)]
+        self.assertFalse(self.lane.idle)
+        self.assertEqual(self.threads.pending, [])
+        self.clock.advance(0)
+        self.threads.run_one()
+        self.assertEqual(self.batches, [[1, 2, 3]])
+        self.assertEqual([self.successResultOf(answer) for answer in answers], [1, 2, 3])
+        self.assertTrue(self.lane.idle)
+
+    def test_clients_in_a_loop(self) -> None:
+        """Who is answered and asks again at the next look at the sockets is in one batch with those who waited."""
+        self.lane.ask(1).addCallback(lambda _: self.clock.callLater(0, self.lane.ask, 3))
+        self.lane.ask(2)
+        self.threads.run_one()
+        self.assertEqual(self.threads.pending, [])
+        self.clock.advance(0)
+        self.clock.advance(0)
+        self.threads.run_one()
+        self.assertEqual(self.batches, [[1], [2, 3]])
+        self.clock.advance(0)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_hurry(self) -> None:
+        """Who is told to hurry begins, never with a second batch in the pool, and with none twice."""
+        self.begin()
+        self.lane.hurry()
+        self.assertEqual(self.threads.pending, [])
+        self.lane.ask(1)
+        self.lane.hurry()
+        self.lane.ask(2)
+        self.lane.hurry()
+        self.clock.advance(0)
+        self.assertEqual(len(self.threads.pending), 1)
+        self.threads.run_one()
+        self.lane.hurry()
+        self.threads.run_one()
+        self.clock.advance(0)
+        self.clock.advance(0)
+        self.assertEqual(self.batches, [[1], [2]])
+        self.assertEqual(self.threads.pending, [])

@@ -449,3 +449,18 @@ class TroubleTests(StorageTestCase):
         self.threads.settle()
         self.successResultOf(drained)
         self.assertEqual(len(self.store.freed), 1)
+
+    def test_drained_of_what_gathers(self) -> None:
+        """A commit that waits for others to come is done, not forgotten, when everything is to end."""
+        storage = LaneStorage(self.store, self.threads.hand_over, self.clock, gather=True)
+        self.begin(storage.commit(self.small(b"first")))
+        put = self.begin(storage.commit(self.small(b"last")))
+        self.threads.work()
+        self.threads.deliver()
+        self.assertEqual(self.threads.given, [])
+        drained = self.begin(storage.drained())
+        self.assertNoResult(drained)
+        self.threads.settle()
+        self.successResultOf(drained)
+        self.successResultOf(put)
+        self.assertIsNotNone(self.store.peek("bucket", "key"))
