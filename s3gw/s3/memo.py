@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache, wraps
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
-F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 LONGEST = 300
 """Characters of the longest text that is remembered. A host name has 253 at most."""
 
 
-def remembered(maxsize: int) -> Callable[[F], F]:
-    """As `functools.lru_cache`, for functions of a text; one that is too long to be remembered is worked out anew."""
+class _Memory(dict[str, Any]):
+    """What a function makes of texts. Finding it takes no Python function, which an `lru_cache` would need in front of
+    it, to keep long texts out."""
 
-    def decorate(function: F) -> F:
-        cached = lru_cache(maxsize)(function)
+    __slots__ = ("_function", "_most")
 
-        @wraps(function)
-        def call(text: str, *further: Any) -> Any:
-            if len(text) > LONGEST:
-                return function(text, *further)
-            return cached(text, *further) if further else cached(text)
+    def __init__(self, function: Callable[[str], Any], most: int) -> None:
+        super().__init__()
+        self._function = function
+        self._most = most
 
-        return cast(F, call)
+    def __missing__(self, text: str) -> Any:
+        result = self._function(text)
+        if len(text) <= LONGEST:
+            if len(self) >= self._most:
+                self.clear()
+            self[text] = result
+        return result
 
-    return decorate
+
+def remembered(most: int) -> Callable[[Callable[[str], T]], Callable[[str], T]]:
+    """A function of a text, with a memory of so many results; when it is full, it begins anew. A text that is too long
+    to be remembered is worked out each time, and so is what raises."""
+    return lambda function: _Memory(function, most).__getitem__

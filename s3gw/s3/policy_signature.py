@@ -80,7 +80,7 @@ def verify_policy(signed: SignedPolicy, secret: str, region: str, keys: SigningK
     else:
         claimed = f"{credential.access_key}/{credential.scope}"
         credential.check(region, lambda detail: _bad_credential(detail, claimed))
-        computed = keys.get(secret, credential.date, region).sign(text)
+        computed = keys[secret, credential.date, region].sign(text)
     if not same(computed, signed.signature):
         raise mismatch(signed.access_key, text, signed.signature)
 

@@ -164,11 +164,6 @@ class SignedRequest(msgspec.Struct, frozen=True):
     claim: Claim
     signature: str
 
-    @property
-    def access_key(self) -> str:
-        """The access key whose secret is to be looked up."""
-        return self.claim.credential.access_key
-
 
 class Verified(msgspec.Struct, frozen=True):
     """A request whose signature holds, with what the signatures of its body's chunks build upon.
@@ -206,23 +201,22 @@ class SigningKey:
         return signing.finalize().hex()
 
 
-class SigningKeys:
-    """A bounded cache of signing keys. It is keyed by the secret, so that a changed secret never meets its old key."""
+class SigningKeys(dict[tuple[str, str, str], SigningKey]):
+    """A bounded cache of the keys that sign for S3, by secret, date (``yyyyMMdd``) and region; it derives those that it
+    does not have. A changed secret never meets its old key."""
 
     def __init__(self, capacity: int = 1024) -> None:
+        super().__init__()
         self._capacity = capacity
-        self._keys: dict[tuple[str, str, str], SigningKey] = {}
 
-    def get(self, secret: str, date: str, region: str) -> SigningKey:
-        """The key that signs for S3 in ``region`` on ``date`` (``yyyyMMdd``)."""
-        name = (secret, date, region)
-        key = self._keys.get(name)
-        if key is None:
-            key = SigningKey(secret, date, region)
-            if len(self._keys) >= self._capacity:
-                self._keys.clear()
-            self._keys[name] = key
+    def __missing__(self, name: tuple[str, str, str]) -> SigningKey:
+        if len(self) >= self._capacity:
+            self.clear()
+        key = self[name] = SigningKey(*name)
         return key
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} signing keys>"  # never the secrets
 
 
 def payload_mode(value: str) -> str:
@@ -398,22 +392,28 @@ def verify(
 ) -> Verified:
     """Believe ``signed``, or raise.
 
-    :param secret: the secret key that belongs to ``signed.access_key``. :param now: seconds since the epoch.
-    :param region: ours; no other is accepted.
+    :param secret: the secret key that belongs to the access key that is claimed.
+    :param now: seconds since the epoch. :param region: ours; no other is accepted.
     :raises RequestTimeTooSkewed: :raises AccessDenied: when it comes too early or too late, or something is not signed.
     :raises AuthorizationHeaderMalformed: :raises AuthorizationQueryParametersError: when it is meant for another scope.
     :raises InvalidRequest: :raises InvalidArgument: for a missing or unknown x-amz-content-sha256.
     :raises SignatureDoesNotMatch: with what we signed, so that the difference can be found.
     """
-    claim = signed.claim
+    claim, headers = signed.claim, head.headers
     credential = claim.credential
     presigned = claim.expires is not None
-    timestamp = _presigned_time(claim, now) if presigned else _header_time(head, now)
+    if presigned:
+        timestamp = _presigned_time(claim, now)
+    else:
+        timestamp = headers.get("x-amz-date", "")
+        seconds = instant(timestamp)
+        if seconds is None or not -MAX_SKEW <= now - seconds <= MAX_SKEW:
+            timestamp = _header_time(head, now)
     if credential.scope != f"{timestamp[:8]}/{region}/s3/aws4_request":
         _refuse_scope(credential, region, timestamp, _bad_query if presigned else _bad_header)
-    if not head.headers.keys() <= claim.enough:
+    if not headers.keys() <= claim.enough:
         _refuse_unsigned_headers(claim.headers.names, head)
-    payload = head.headers.get("x-amz-content-sha256")
+    payload = headers.get("x-amz-content-sha256")
     if payload is None:
         if not presigned:
             raise InvalidRequest("Missing required header for this request: x-amz-content-sha256")
@@ -421,9 +421,9 @@ def verify(
     if payload not in _USUAL_PAYLOADS:
         payload_mode(payload)
     query = claim.query if presigned or not head.raw_query else canonical_query(head.raw_query)
-    request = canonical_request(head.method, head.raw_path, query, head.headers, claim.headers, payload)
+    request = canonical_request(head.method, head.raw_path, query, headers, claim.headers, payload)
     text = string_to_sign(timestamp, credential.scope, request)
-    key = keys.get(secret, credential.date, region)
+    key = keys[secret, credential.date, region]
     if not same(key.sign(text), signed.signature):
         raise mismatch(credential.access_key, text, signed.signature, request)
     return Verified(credential.access_key, key, credential.scope, timestamp, signed.signature, payload)

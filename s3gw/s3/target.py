@@ -22,12 +22,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
 
 from s3gw.errors import InvalidArgument, InvalidBucketName, InvalidRequest, InvalidURI, KeyTooLongError
 from s3gw.s3.head import RequestHead, decode
-from s3gw.s3.memo import remembered
+from s3gw.s3.memo import LONGEST
 
 MAX_KEY_BYTES = 1024
 """The longest key, in bytes of UTF-8."""
@@ -141,12 +142,16 @@ def parse_copy_source(value: str) -> tuple[Object, str]:
         ) from None
 
 
-@remembered(1024)
 def bucket_of_host(host: str, suffixes: tuple[str, ...] = ()) -> str | None:
     """The bucket that a Host header names in virtual-host style; None in path style.
 
     An IP address and a bare suffix are path style; of several suffixes that fit, the longest counts.
     """
+    return (_bucket_of_host if len(host) <= LONGEST else _bucket_of_host.__wrapped__)(host, suffixes)
+
+
+@lru_cache(1024)
+def _bucket_of_host(host: str, suffixes: tuple[str, ...]) -> str | None:
     name = host.lower()
     if name.startswith("["):
         return None

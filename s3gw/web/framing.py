@@ -235,18 +235,20 @@ class Framing:
         """llhttp: a header field, or a trailer, which goes nowhere."""
         if not self.in_head:
             return
-        name = _names.get(raw) or _lower(raw)
+        try:
+            name = _names[raw]
+        except KeyError:
+            name = _lower(raw)
         headers = self._headers
-        text = value.rstrip().decode("latin-1")
         if name not in headers:
-            headers[name] = text
+            headers[name] = value.rstrip().decode("latin-1")
             return
         self._repeats += 1
         if self._repeats > self._limits.headers:
             raise RequestHeaderSectionTooLarge()
         if name in {"host", "content-length"}:
             self._fault = BadRequest(f"The header {name} is repeated")
-        headers[name] = f"{headers[name]},{text}"
+        headers[name] += "," + value.rstrip().decode("latin-1")
 
     def on_headers_complete(self) -> None:
         """llhttp: the head has ended."""

@@ -31,10 +31,9 @@ from s3gw.operations.cors import cross_origin_headers
 from s3gw.operations.encryption import asked
 from s3gw.operations.headers import check_version, hoist_headers, refuse_unsupported
 from s3gw.s3.external import ExternalUrl
-from s3gw.s3.head import RequestHead
 from s3gw.s3.policy_signature import parse_policy, verify_policy
 from s3gw.s3.routes import route
-from s3gw.s3.sigv4 import SignedRequest, SigningKeys, Verified, parse, verify
+from s3gw.s3.sigv4 import SigningKeys, Verified, parse, verify
 from s3gw.s3.target import Bucket, Object, Service, Target, bucket_of_host, target_at
 from s3gw.web.request import S3Request
 from s3gw.web.respond import send, send_error
@@ -94,23 +93,23 @@ class Authenticator:
         :raises S3Error: what is wrong with the signature that there is."""
         if self._keys is None:
             return EVERYONE, None
-        signed = parse(request.head)
+        head = request.head
+        signed = parse(head)
         if signed is None:
             return ANONYMOUS, None
-        credential = self._keys.lookup(signed.access_key)
+        access_key = signed.claim.credential.access_key
+        credential = self._keys.lookup(access_key)
         if credential is None:
-            raise InvalidAccessKeyId(AWSAccessKeyId=signed.access_key)
+            raise InvalidAccessKeyId(AWSAccessKeyId=access_key)
+        now, secret = self._now(), credential.secret
         try:
-            verified = self._verify(signed, request.head, credential.secret)
+            verified = verify(signed, head, secret, now, self._region, self._signing_keys)
         except SignatureDoesNotMatch:
             if self._external is None:
                 raise
-            sent_to = self._external.authority(request.head.headers.get("host", ""))
-            verified = self._verify(signed, request.head.sent_to(sent_to), credential.secret)
+            sent_to = head.sent_to(self._external.authority(head.headers.get("host", "")))
+            verified = verify(signed, sent_to, secret, now, self._region, self._signing_keys)
         return credential.owner, verified
-
-    def _verify(self, signed: SignedRequest, head: RequestHead, secret: str) -> Verified:
-        return verify(signed, head, secret, self._now(), self._region, self._signing_keys)
 
     def require_signed(self, request: S3Request) -> None:
         """As `authenticate`. :raises AccessDenied: also without a signature."""

@@ -31,7 +31,7 @@ from s3gw.s3.payload import ChunkedDecoder, PayloadDecoder, decoder_for
 from s3gw.s3.sigv4 import SigningKeys, Verified
 
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
-KEY = SigningKeys().get(SECRET, "20130524", "us-east-1")
+KEY = SigningKeys()[SECRET, "20130524", "us-east-1"]
 STREAMING = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
 STREAMING_TRAILER = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"
 UNSIGNED_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"

@@ -252,6 +252,14 @@ class BotocoreTests(SynchronousTestCase):
                 verify(signed, request, SECRET, now, REGION, keys)
                 self.assertRaises(SignatureDoesNotMatch, verify, signed, request, "other", now, REGION, keys)
 
+    def test_keys_hide_secrets(self) -> None:
+        """Signing keys can be logged by mistake: neither secrets nor keys are in what is seen of them."""
+        keys = SigningKeys()
+        key = keys[SECRET, "20130524", REGION]
+        self.assertIs(keys[SECRET, "20130524", REGION], key)
+        for seen in (f"{keys!r} {keys} {key!r}", repr(vars(keys))):
+            self.assertNotIn(SECRET, seen)
+
     def test_escaped_slash(self) -> None:
         """The signature of one key is not that of another which differs from it by an escaped slash."""
         head = botocore_signs("DELETE", "/b/k")
