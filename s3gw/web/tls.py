@@ -47,6 +47,10 @@ from s3gw.settings import ConfigurationError
 CIPHERS = AcceptableCiphers.fromOpenSSLCipherString("ECDHE+AESGCM:ECDHE+CHACHA20")
 """Of TLS 1.2; those of TLS 1.3 are all of this kind."""
 
+_PARTIAL_WRITE = 0x1
+"""SSL_MODE_ENABLE_PARTIAL_WRITE. pyOpenSSL sets it, and has no name for it: each call would seal one record only. It is
+for sockets that are full; memory never is. Source: SSL_CTX_set_mode(3)"""
+
 LIFETIME = timedelta(days=820)
 """Below the 825 days that Apple's clients accept of a private authority."""
 RENEWAL = timedelta(days=30)
@@ -66,7 +70,8 @@ class ServerCertificate:
     def reload(self) -> None:
         """Take the files as they are now, for new connections. :raises ConfigurationError: what was in use stays."""
         options = _load(self._cert, self._key)
-        options.getContext()  # here, where an error is still ours to report
+        context = options.getContext()  # here, where an error is still ours to report
+        context.clear_mode(_PARTIAL_WRITE)
         self._options = options
 
     def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:

@@ -2,7 +2,7 @@
 
 ::
 
-    S3Channel  ->  Sealer: record by record into OpenSSL and out of it  ->  SocketSide: to the socket, all at once
+    S3Channel  ->  Sealer: two records at a time into OpenSSL and out of it  ->  SocketSide: to the socket, all at once
                ->  TLSMemoryBIOProtocol: handshake, what is received, closing, all that is out of the ordinary  ->
 
 By itself that protocol copies an answer twice more, and each of its records waits for the reactor to find out that the
@@ -27,8 +27,17 @@ from s3gw.web.body import Buffer
 RECORD = 16 * 1024
 """Bytes of data in the largest record."""
 
-ROOM = 2 * RECORD
-"""More than a record takes, and what OpenSSL may have to say besides."""
+LOT = 2 * RECORD
+"""Bytes of data that go into OpenSSL in one call. It keeps room for a third more while the connection lasts."""
+
+HELD = LOT + 4 * 1024
+"""More than a lot and the head before it take when they are sealed: 4 KiB for the head, and what records add."""
+
+ADDED = 2 * 256
+"""The most that sealing adds to a lot. Source: RFC 8446 section 5.2"""
+
+ROOM = HELD + 4 * 1024
+"""What is read from OpenSSL at once: all that is sealed, and what it may have to say besides."""
 
 FULL = 64 * 1024
 """Bytes that a client has not taken when whoever makes more of them is to wait; as in Twisted's transports."""
@@ -50,17 +59,23 @@ class Sealer:
         connection: SSL.Connection = self._transport.getHandle()
         if sum(map(len, pieces)) <= RECORD:
             pieces = (b"".join(pieces),)
-        taken, sealed = 0, []
+        taken, held, sealed = 0, 0, []
         try:
             for piece in pieces:
                 left = memoryview(piece)
                 while left:
-                    size = connection.send(left)
+                    part = left[:LOT]
+                    if held and held + len(part) + ADDED > HELD:
+                        sealed.append(connection.bio_read(ROOM))
+                        held = 0
+                    size = connection.send(part)
                     left = left[size:]
                     taken += size
-                    sealed.append(connection.bio_read(ROOM))
+                    held += size + ADDED
         except SSL.Error:
             pass
+        if held:
+            sealed.append(connection.bio_read(ROOM))
         if sealed:
             self._transport.transport.writeSequence(sealed)
         return taken

@@ -12,10 +12,12 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from OpenSSL import SSL
 from twisted.internet import abstract, tcp
 from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IHandshakeListener
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.ssl import DefaultOpenSSLContextFactory
 from twisted.internet.task import Clock
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
@@ -23,7 +25,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from s3gw.web.tls import ServerCertificate, development_certificate
-from s3gw.web.tls_transport import FULL, Sealer, SocketSide, on_sockets
+from s3gw.web.tls_transport import FULL, LOT, ROOM, Sealer, SocketSide, on_sockets
 from tests.web.test_tls import NOW, strict_client
 
 
@@ -188,15 +190,18 @@ class Talker(Protocol):
 class SealerTests(SynchronousTestCase):
     """`Sealer` above a `SocketSide`, and Python's own TLS as the client."""
 
-    def connect(self, room: Sequence[int]) -> None:
-        """Shake hands over a socket that takes that much at a time."""
+    def connect(self, room: Sequence[int], *, ours: bool = True) -> None:
+        """Shake hands over a socket that takes that much at a time; TLS is set up by us, or by Twisted."""
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
         files = development_certificate(Path(directory.name), (), NOW)
         talker = Talker()
         factory = Factory.forProtocol(lambda: talker)  # type: ignore[arg-type]
         self.talker = talker
-        tls = TLSMemoryBIOFactory(ServerCertificate(files.cert, files.key), False, factory, Clock())
+        certificate: Any = ServerCertificate(files.cert, files.key)
+        if not ours:
+            certificate = DefaultOpenSSLContextFactory(str(files.key), str(files.cert))
+        tls = TLSMemoryBIOFactory(certificate, False, factory, Clock())
         side = on_sockets(tls).buildProtocol(IPv4Address("TCP", "127.0.0.1", 1))
         assert side is not None
         self.side = side
@@ -241,6 +246,22 @@ class SealerTests(SynchronousTestCase):
             self.assertEqual(sum(lengths), self.talker.sealer.send(pieces))
             expected += b"".join(pieces)
         self.assertTrue(expected == self.received())
+
+    def test_lots(self) -> None:
+        """What goes in at once comes out at once: it is taken whole, and no more of OpenSSL's memory than a lot's."""
+        self.connect(())
+        handle = self.side.wrappedProtocol.getHandle()  # type: ignore[union-attr]
+        self.assertEqual(LOT, handle.send(bytes(LOT)))
+        self.assertLess(LOT, len(handle.bio_read(ROOM)))
+        self.assertRaises(SSL.WantReadError, handle.bio_read, 1)
+
+    def test_single_records(self) -> None:
+        """Where TLS is set up by an endpoint of Twisted's, each call takes one record: all is sent nevertheless."""
+        self.connect((), ours=False)
+        body = bytes(range(256)) * 1200
+        assert self.talker.sealer is not None
+        self.assertEqual(1 + len(body), self.talker.sealer.send([b"h", body]))
+        self.assertTrue(b"h" + body == self.received())
 
     def test_over(self) -> None:
         """Nothing is taken when TLS is over; the transport knows that it need not do anything."""
