@@ -4,6 +4,7 @@ Nothing but this module, `options` and `scan` knows rocksdict. What was measured
 
 * ``write``, the scalar ``get`` and iterators hold the GIL; the list ``get``, ``flush``, ``flush_wal`` and ``close``
   release it. So reads are lists, writes are small, and what makes them durable is ``flush_wal(True)``.
+* The list ``get`` takes no options but those that `Rdict.set_read_options` has set; what is passed to it is ignored.
 * A write that RocksDB would delay or stop raises at once, because of ``no_slowdown``.
 * When the log cannot be written, for want of room or worse, every later write fails until the database is opened again.
   So room is looked for beforehand, and the first such failure is the last write.
@@ -35,7 +36,7 @@ from rocksdict import (
 
 from s3gw.store.figures import figures, unflushed
 from s3gw.store.interface import CorruptChunk, StoreFailed, StoreFull, StoreStalled
-from s3gw.store.keys import after_prefix
+from s3gw.store.keys import NUMBER_BYTES, after_prefix
 from s3gw.store.options import CHUNKS, FAMILIES, INLINE, MIB, RECORDS, body_options, closed_options, database_options
 from s3gw.store.seams import row_after
 
@@ -46,6 +47,9 @@ Observe = Callable[[str, int, float, bool], None]
 
 ROOM_CHECK_BYTES = 16 * MIB
 """So many bytes are written between two looks at the room on disk."""
+
+RUN = 4
+"""So many chunks of one blob, read at once, are a run."""
 
 CLOSED = "the store is closed"
 
@@ -152,11 +156,7 @@ class Engine:
         self._unlogged_options = _write_options(logged=False)
         self._merge_options = CompactOptions()
         self._merge_options.set_exclusive_manual_compaction(False)
-        # Bodies prove themselves, and would only drive the records out of the cache.
-        self._body_options = ReadOptions()
-        self._body_options.set_verify_checksums(False)
-        self._body_options.fill_cache(False)  # type: ignore[call-arg]  # it takes what every setter takes
-        self._record_options = None if verify else self._body_options
+        self._verify = verify
         self._records = Rdict(
             path,
             database_options(cache, create=create, wal=self.logs),
@@ -166,6 +166,11 @@ class Engine:
         self._inline = self._records.get_column_family(INLINE)
         self._chunks = self._records.get_column_family(CHUNKS)
         self._families = {CHUNKS: self._chunks, INLINE: self._inline, RECORDS: self._records}
+        self._runs = self._records.get_column_family(CHUNKS)
+        self._runs.set_read_options(_read_options(verify=verify, fill_cache=False))
+        if not verify:
+            for family in self._families.values():
+                family.set_read_options(_read_options(verify=False, fill_cache=True))
         self._handles = {name: self._records.get_column_family_handle(name) for name in (INLINE, CHUNKS)}
         self._order = Lock()
         self._logged: int | None = None
@@ -200,20 +205,24 @@ class Engine:
 
     def records(self, rows: list[bytes]) -> list[bytes | None]:
         """The values of record rows. :raises StoreFailed: :raises CorruptChunk:"""
-        return self._get(self._records, rows, self._record_options)
+        return self._get(self._records, rows)
 
     def inline(self, rows: list[bytes]) -> list[bytes | None]:
         """The values of rows of inline bodies, not verified. :raises: as `records`"""
-        return self._get(self._inline, rows, self._body_options)
+        return self._get(self._inline, rows)
 
     def chunks(self, rows: list[bytes]) -> list[bytes | None]:
-        """The values of rows of chunks, not verified. :raises: as `records`"""
-        return self._get(self._chunks, rows, self._body_options)
+        """The values of rows of chunks, not verified. :raises: as `records`
 
-    def _get(self, family: Rdict, rows: list[bytes], options: ReadOptions | None) -> list[bytes | None]:
+        A run of them is read past the block cache, where it would drive out the records. Single ones go through it:
+        only what goes through it brings indexes into it."""
+        run = len(rows) >= RUN and rows[0][:-NUMBER_BYTES] == rows[-1][:-NUMBER_BYTES]
+        return self._get(self._runs if run else self._chunks, rows)
+
+    def _get(self, family: Rdict, rows: list[bytes]) -> list[bytes | None]:
         start = perf_counter()
         try:
-            values: list[bytes | None] = family.get(rows, None, options)  # type: ignore[arg-type, assignment]
+            values: list[bytes | None] = family.get(rows)  # type: ignore[arg-type, assignment]
         except Exception as error:
             self._note("get", 0, start, failed=True)
             raise _meaning(error) from error
@@ -226,9 +235,8 @@ class Engine:
         having passed ``limit`` deleted rows in one step. It belongs to one of `walks`, and is gone after `close`."""
         if not self._open:
             raise StoreFailed(CLOSED)
-        options = ReadOptions()
-        options.set_verify_checksums(family == RECORDS and self._record_options is None)
-        options.fill_cache(family == RECORDS)  # type: ignore[call-arg]  # it takes what every setter takes
+        records = family == RECORDS
+        options = _read_options(verify=records and self._verify, fill_cache=records)
         options.set_iterate_upper_bound(high)
         if limit:
             options.set_max_skippable_internal_keys(limit)
@@ -408,7 +416,7 @@ class Engine:
         # An iterator keeps the database locked, and a traceback may keep an iterator.
         for walk in list(self.walks):
             walk.drop()
-        for family in self._families.values():
+        for family in (*self._families.values(), self._runs):
             try:
                 family.close()
             except Exception as error:
@@ -452,6 +460,13 @@ def first_log(path: str) -> int:
             return database.property_int_value(FIRST_LOG) or 0
         finally:
             database.close()
+
+
+def _read_options(*, verify: bool, fill_cache: bool) -> ReadOptions:
+    options = ReadOptions()
+    options.set_verify_checksums(verify)
+    options.fill_cache(fill_cache)  # type: ignore[call-arg]  # it takes what every setter takes
+    return options
 
 
 def _write_options(*, logged: bool) -> WriteOptions:

@@ -60,6 +60,9 @@ OF_OBJECTS = (OBJECTS, NULLS, VERSIONS)
 BLOB_BYTES = 16
 """Length of the id of a blob or an inline body."""
 
+NUMBER_BYTES = 4
+"""Length of the number of a chunk."""
+
 PLACE_BYTES = 8
 """Length of the place of a version."""
 
@@ -208,7 +211,7 @@ def unreferenced_row(blob: bytes) -> bytes:
 
 
 def chunk_row(blob: bytes, number: int) -> bytes:
-    return b"C\0%b%b" % (blob, number.to_bytes(4, "big"))
+    return b"C\0%b%b" % (blob, number.to_bytes(NUMBER_BYTES, "big"))
 
 
 def chunks_of(blob: bytes) -> bytes:

@@ -11,8 +11,9 @@ An upload: the channel pushes pieces in and, when a read of the socket has been 
 
 An answer: at most one ``source.read()`` is outstanding, and it is begun while the transport still drains what the one
 before it brought, so a connection holds one window beside the buffer of the transport. A client that keeps up gets wide
-windows, which cost less a byte; one that does not, of whom there may be thousands, is served in narrow ones, and so is
-everybody while much of `Limits.max_buffered` is in use. All of them share the turns of the reactor (`web.turns`).
+windows, which cost less a byte, and go out in shares of a turn each; one that does not, of whom there may be thousands,
+is served in narrow ones, and so is everybody while much of `Limits.max_buffered` is in use. All of them share the turns
+of the reactor (`web.turns`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from typing import Protocol
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IPullProducer, IPushProducer, IReactorTime
 from zope.interface import implementer
+
+from s3gw.web.turns import TURN_BYTES
 
 Buffer = bytes | memoryview
 """What an answer is made of."""
@@ -250,6 +253,16 @@ class Outlet(Protocol):
         """Hand bytes to the transport, which may pause the sender from within."""
 
 
+def _share(pieces: Sequence[Buffer]) -> Sequence[Buffer]:
+    """The first of some pieces: as many as go out in one turn of the reactor, or one."""
+    size = 0
+    for count, piece in enumerate(pieces):
+        size += len(piece)
+        if size > TURN_BYTES:
+            return pieces[: max(count, 1)]
+    return pieces
+
+
 @implementer(IPushProducer)
 class BodySender:
     """Copies a source to the transport, as fast as the client reads.
@@ -274,17 +287,21 @@ class BodySender:
         """
         while self.remaining:
             pieces = await self._source.read(not self.paused and not self._outlet.crowded)
-            size = sum(map(len, pieces))
-            if not pieces or size > self.remaining:
+            if not pieces or sum(map(len, pieces)) > self.remaining:
                 raise EOFError(f"a body ended {self.remaining} bytes off its Content-Length")
             if self.paused:
                 self._resumed = Deferred()
                 await self._resumed
-            turn = self._outlet.take_turn(size)
-            if turn is not None:
-                await turn
-            self.remaining -= size
-            self._outlet.writeSequence(pieces)
+            while pieces:
+                # What the transport has to hold takes no time in a turn, and is counted as it should be in one write.
+                share = pieces if self.paused else _share(pieces)
+                size = sum(map(len, share))
+                turn = self._outlet.take_turn(size)
+                if turn is not None:
+                    await turn
+                self.remaining -= size
+                self._outlet.writeSequence(share)
+                pieces = pieces[len(share) :]
 
     def pauseProducing(self) -> None:
         """The transport holds all it wants to."""

@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 TURN_BYTES = 1024 * 1024
-"""As much as one wide window: about a third of a millisecond of copying."""
+"""As much as a wide window, a quarter of the widest: about a third of a millisecond of copying."""
 
 
 class Turns:

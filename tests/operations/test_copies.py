@@ -268,7 +268,7 @@ class AbandonedTests(GatewayTestCase):
         gateway = InMemoryGateway((), hand_over=pool.hand_over)
         self.addCleanup(gateway.close)
         client = gateway.connect()
-        body = bytes(8 * 1024 * 1024)
+        body = bytes(32 * 1024 * 1024)
         for head in (b"PUT /bucket", b"PUT /bucket/key"):
             size = len(body) if head.endswith(b"key") else 0
             client.send(head + b" HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % size + body[:size])

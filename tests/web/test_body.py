@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from s3gw.errors import BadRequest, IncompleteBody, RequestTimeout
-from s3gw.web.body import Buffer, ClientDisconnected
+from s3gw.web.body import BodySender, Buffer, ClientDisconnected
 from s3gw.web.limits import Limits
 from s3gw.web.request import S3Request
 from tests.web.wire import SEND_BUFFER, Client, Gateway
@@ -449,3 +449,66 @@ class StreamTests(SynchronousTestCase):
         self.successResultOf(self.sent)
         self.assertEqual(whole, got.partition(b"\r\n\r\n")[2])
         self.assertEqual(1, source.closed)
+
+    def test_wider_than_a_turn(self) -> None:
+        """Of a window that is larger than a turn of the reactor, each turn sends its share."""
+        outlet = Outlet()
+        window = [bytes((number,)) * 64 * KIB for number in range(40)]
+        sending = Deferred.fromCoroutine(BodySender(outlet, Source([window]), 40 * 64 * KIB).run())
+        for sent in (16, 32):
+            self.assertNoResult(sending)
+            self.assertEqual(window[:sent], outlet.sent)
+            outlet.turn()
+        self.successResultOf(sending)
+        self.assertEqual([16, 16, 8], outlet.shares)
+        self.assertEqual(window, outlet.sent)
+
+    def test_paused_within_a_window(self) -> None:
+        """What is left of a window when the transport pauses goes there at once: it is counted there."""
+        outlet = Outlet()
+        window = [b"x" * 64 * KIB] * 64
+        sender = outlet.sender = BodySender(outlet, Source([window]), 64 * 64 * KIB)
+        sending = Deferred.fromCoroutine(sender.run())
+        outlet.turn()
+        self.successResultOf(sending)
+        self.assertEqual([16, 48], outlet.shares)
+
+    def test_large_pieces(self) -> None:
+        """A piece that is larger than a turn goes out in one by itself."""
+        outlet = Outlet()
+        window = [b"x" * 3000 * KIB, b"y", b"z" * 3000 * KIB]
+        sending = Deferred.fromCoroutine(BodySender(outlet, Source([window]), 6000 * KIB + 1).run())
+        outlet.turn()
+        outlet.turn()
+        self.successResultOf(sending)
+        self.assertEqual([1, 1, 1], outlet.shares)
+
+
+class Outlet:
+    """Takes what a `BodySender` sends: the first share at once, each further one when it is its `turn`.
+
+    :ivar sender: is paused by the first share."""
+
+    crowded = False
+
+    def __init__(self) -> None:
+        self.sender: BodySender | None = None
+        self.sent: list[Buffer] = []
+        self.shares: list[int] = []
+        self._waiting: Deferred[None] | None = None
+
+    def take_turn(self, nbytes: int) -> Deferred[None] | None:
+        self._waiting = Deferred() if self.shares else None
+        return self._waiting
+
+    def turn(self) -> None:
+        """It is the sender's turn."""
+        assert self._waiting is not None
+        self._waiting.callback(None)
+
+    def writeSequence(self, iovec: Iterable[Buffer]) -> None:
+        pieces = list(iovec)
+        self.shares.append(len(pieces))
+        self.sent += pieces
+        if self.sender is not None:
+            self.sender.pauseProducing()

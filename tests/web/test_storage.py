@@ -311,6 +311,20 @@ class HoldTests(StorageTestCase):
         self.threads.settle()
         self.assertEqual(self.store.freed, [blob])
 
+    def test_width(self) -> None:
+        """Who takes all it can get reads 4 MiB at a time while it is alone, and 1 MiB beside others."""
+        chunks = [number.to_bytes(2, "big") * (CHUNK_BYTES // 2) for number in range(64 + 16 + 1)]
+        self.run_now(self.storage.commit(self.large(chunks)))
+        held = self.run_now(self.storage.open("bucket", "key"))
+        alone, beside = (held.source(0, held.info.size) for _ in range(2))
+        reading = self.begin(alone.read(True)), self.begin(beside.read(True))
+        self.threads.settle()
+        windows = [self.successResultOf(one) for one in reading]
+        self.assertEqual([64, 16], [len(window) for window in windows])
+        self.assertEqual(b"".join(chunks[:64]), b"".join(windows[0]))
+        self.assertEqual(b"".join(chunks[:16]), b"".join(windows[1]))
+        self.assertEqual(b"".join(chunks[64:]), b"".join(self.run_now(alone.read(True))))
+
     def test_nobody_reads(self) -> None:
         """What nobody reads is freed when it is replaced or deleted."""
         put = self.large([b"x" * CHUNK_BYTES])
