@@ -31,7 +31,7 @@ WIDE_WINDOW_CHUNKS = 16
 """The same for a client that takes all it can get: 1 MiB, which costs a third less than four times the other."""
 
 WIDEST_WINDOW_CHUNKS = 64
-"""The same while no other reader of a large body waits: 4 MiB. Waking a thread costs as much as copying a MiB."""
+"""The same for one such client at a time: 4 MiB. Waking a thread costs as much as copying a MiB."""
 
 KEPT_BYTES = 4 * 1024 * 1024
 """The largest answer whose rows are kept in the cache. One that is there whole is sent without a pause."""
@@ -72,6 +72,7 @@ class Bodies:
         self._small: Lane[Rows, list[Buffer]] = Lane(hand_over, self._read_rows, most=32, weigh=len)
         self._large: Lane[Rows, list[Buffer]] = Lane(hand_over, self._read_rows, most=WIDE_WINDOW_CHUNKS, weigh=len)
         self.lanes = (self._small, self._large)
+        self._widest: HeldObject | None = None  # the one that has the widest windows
 
     def hold(self, bucket: str, key: str, info: ObjectInfo) -> HeldObject:
         """The object, whose bytes stay readable until it is closed."""
@@ -106,9 +107,18 @@ class Bodies:
         """Whether an answer of this size may stay in the cache: none may push out most of the others."""
         return nbytes <= min(self.cache.budget // 16, KEPT_BYTES)
 
-    def width(self) -> int:
-        """How many rows a client that takes all it can get reads at a time."""
-        return WIDE_WINDOW_CHUNKS if self._large.busy else WIDEST_WINDOW_CHUNKS
+    def width(self, reader: HeldObject) -> int:
+        """How many rows a reader takes at a time whose client takes all it can get."""
+        if self._large.busy:
+            return WIDE_WINDOW_CHUNKS
+        if self._widest is None:
+            self._widest = reader
+        return WIDEST_WINDOW_CHUNKS if self._widest is reader else WIDE_WINDOW_CHUNKS
+
+    def narrow(self, reader: HeldObject) -> None:
+        """A reader needs the widest windows no longer: somebody else may have them."""
+        if self._widest is reader:
+            self._widest = None
 
     def being_written(self, bodies: Mapping[bytes, Buffer]) -> None:
         """A batch of commits begins, which writes these inline bodies, by id."""
@@ -203,6 +213,7 @@ class HeldObject:
         """Let go of the blobs."""
         held, self._held = self._held, ()
         self._bodies.unpin(held)
+        self._bodies.narrow(self)
         if self._place:
             name, self._place = (self._bucket, self._place), 0
             if self._bodies.places[name] == 1:
@@ -229,7 +240,12 @@ class ObjectSource:
         """The next window; ``[]`` at the end.
 
         :raises StaleBody: :raises CorruptChunk:"""
-        window = list(islice(self._spans, self._bodies.width() if wide else WINDOW_CHUNKS))
+        width = WINDOW_CHUNKS
+        if wide:
+            width = self._bodies.width(self._reader)
+        else:
+            self._bodies.narrow(self._reader)
+        window = list(islice(self._spans, width))
         if not window:
             return []
         return await self._bodies.read(window, keep=self._keep, unseal=self._unseal)

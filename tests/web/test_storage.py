@@ -312,18 +312,25 @@ class HoldTests(StorageTestCase):
         self.assertEqual(self.store.freed, [blob])
 
     def test_width(self) -> None:
-        """Who takes all it can get reads 4 MiB at a time while it is alone, and 1 MiB beside others."""
+        """Who takes all it can get reads 4 MiB at a time, one client at a time; all others read 1 MiB."""
         chunks = [number.to_bytes(2, "big") * (CHUNK_BYTES // 2) for number in range(64 + 16 + 1)]
         self.run_now(self.storage.commit(self.large(chunks)))
-        held = self.run_now(self.storage.open("bucket", "key"))
-        alone, beside = (held.source(0, held.info.size) for _ in range(2))
+        readers = [self.run_now(self.storage.open("bucket", "key")) for _ in range(3)]
+        alone, beside, third = (held.source(0, held.info.size) for held in readers)
         reading = self.begin(alone.read(True)), self.begin(beside.read(True))
         self.threads.settle()
         windows = [self.successResultOf(one) for one in reading]
         self.assertEqual([64, 16], [len(window) for window in windows])
         self.assertEqual(b"".join(chunks[:64]), b"".join(windows[0]))
         self.assertEqual(b"".join(chunks[:16]), b"".join(windows[1]))
+        self.assertEqual(16, len(self.run_now(third.read(True))))
         self.assertEqual(b"".join(chunks[64:]), b"".join(self.run_now(alone.read(True))))
+        alone.close()
+        self.assertEqual(b"".join(chunks[16:80]), b"".join(self.run_now(beside.read(True))))
+        self.run_now(beside.read(False))
+        self.assertEqual(64, len(self.run_now(third.read(True))))
+        third.close()
+        beside.close()
 
     def test_nobody_reads(self) -> None:
         """What nobody reads is freed when it is replaced or deleted."""
