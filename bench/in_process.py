@@ -74,8 +74,6 @@ class _Service(GatewayService):
         self._jobs.append((work, done))
         return done
 
-    _commit = _in_pool
-
     def end_turn(self) -> None:
         """Let the reactor do what is due."""
         self._reactor.end_turn()

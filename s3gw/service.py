@@ -52,7 +52,6 @@ from s3gw.web.scrub import MIB, STATE, Scrub
 from s3gw.web.site import BucketSite, GatewaySite
 from s3gw.web.storage import LaneStorage
 from s3gw.web.sweep import UploadSweep
-from s3gw.web.threads import LaneThread
 from s3gw.web.tls import ServerCertificate
 
 T = TypeVar("T")
@@ -148,13 +147,11 @@ class GatewayService(Service):
         threads = self._settings.threads
         self._pool = ThreadPool(threads, threads, name="s3gw")
         self._pool.start()
-        self._commits = LaneThread(self._reactor, "s3gw commits")
         self._storage = LaneStorage(
             self._store,
             self._in_pool,
             self._reactor,
             int(self._settings.cache_bytes * HOT_SHARE),
-            self._commit,
             gather=True,
         )
         self.site.serve(self._tree())
@@ -182,9 +179,6 @@ class GatewayService(Service):
         self._serving = True
         for listener, port in self._ports:
             self.log.info("{line}", line=announcement(listener, port))
-
-    def _commit(self, work: Callable[[], T]) -> Deferred[T]:
-        return self._commits(work)
 
     def _in_pool(self, work: Callable[[], T]) -> Deferred[T]:
         return deferToThreadPool(self._reactor, self._pool, work)
@@ -328,7 +322,6 @@ class GatewayService(Service):
         finally:
             # Its threads would keep the process for ever.
             self._pool.stop()
-            self._commits.stop()
 
 
 class _Closed(Resource):

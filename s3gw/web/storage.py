@@ -159,8 +159,7 @@ class LaneStorage:
     :param hand_over: runs a function in the thread pool.
     :param clock: for the pauses of a stalled store.
     :param cache_bytes: budget of the cache of hot bodies.
-    :param commit_thread: where commits run, if not in the pool.
-    :param gather: whether their lane gathers.
+    :param gather: whether the lane of commits gathers.
     """
 
     log = Logger()
@@ -171,7 +170,6 @@ class LaneStorage:
         hand_over: HandOver,
         clock: IReactorTime,
         cache_bytes: int = 0,
-        commit_thread: HandOver | None = None,
         gather: bool = False,
     ) -> None:
         self._store = store
@@ -185,7 +183,7 @@ class LaneStorage:
         self._calls = 0
         self._quiet: list[Deferred[None]] = []
         self._commits = _CommitLane(
-            commit_thread or hand_over, store.commit, most=BATCH_BYTES, weigh=_weight, gather=clock if gather else None
+            hand_over, store.commit, most=BATCH_BYTES, weigh=_weight, gather=clock if gather else None
         )
         self._commits.bodies = self._bodies
         self._known = self._commits.known = {}
