@@ -12,6 +12,8 @@ from functools import partial
 from itertools import chain, islice
 from typing import Any
 
+from twisted.internet.interfaces import IReactorTime
+
 from s3gw.model import Extent, ObjectInfo
 from s3gw.store.cache import BodyCache
 from s3gw.store.interface import ChunkRow, InlineRow, IObjectStore
@@ -33,6 +35,9 @@ WIDE_WINDOW_CHUNKS = 16
 WIDEST_WINDOW_CHUNKS = 64
 """The same for one such client at a time: 4 MiB. Waking a thread costs as much as copying a MiB."""
 
+SMALL_READS = 128
+"""Small reads in one batch, 8 MiB at most: whoever finds no place in it falls into a second group."""
+
 KEPT_BYTES = 4 * 1024 * 1024
 """The largest answer whose rows are kept in the cache. One that is there whole is sent without a pause."""
 
@@ -49,6 +54,7 @@ class Bodies:
     :param cache: of hot rows; those of encrypted bodies are in it as they are stored.
     :param in_thread: calls a function in a worker thread.
     :param reclaim: called with a retired blob that nobody holds.
+    :param gather: what tells the turns of the reactor, if small reads are to gather.
     :ivar places: how many readers hold objects of cache buckets, by bucket and place.
     :ivar lanes: the lanes that reads go through: small ones do not wait behind large ones.
     """
@@ -60,6 +66,7 @@ class Bodies:
         in_thread: InThread,
         cache: BodyCache,
         reclaim: Callable[[bytes], object],
+        gather: IReactorTime | None = None,
     ) -> None:
         self._store = store
         self._in_thread = in_thread
@@ -69,7 +76,9 @@ class Bodies:
         self._pins: dict[bytes, int] = {}
         self.places: dict[tuple[str, int], int] = {}
         self._doomed: set[bytes] = set()
-        self._small: Lane[Rows, list[Buffer]] = Lane(hand_over, self._read_rows, most=32, weigh=len)
+        self._small: Lane[Rows, list[Buffer]] = Lane(
+            hand_over, self._read_rows, most=SMALL_READS, weigh=len, gather=gather
+        )
         self._large: Lane[Rows, list[Buffer]] = Lane(hand_over, self._read_rows, most=WIDE_WINDOW_CHUNKS, weigh=len)
         self.lanes = (self._small, self._large)
         self._widest: HeldObject | None = None  # the one that has the widest windows

@@ -8,20 +8,26 @@ one shares each hand-over among all that came meanwhile.
             ask ── waiting ──┼──────────► work([job, ...]) ──┼──►
             ask ── waiting ──┘   one thread, one batch       └── the next batch is on its way, or soon
 
-A lane that gathers lets those in who come in the same turn of the reactor, unless the last one came alone, and behind a
-batch those whom its answers make ask again: clients in a loop would else fall into two groups, each of which waits for
-the other's batch.
+A lane that gathers does not take at once what is waiting, but first lets those come who are on their way: as many as
+the last batch had and left behind, for as long as each turn of the reactor brings one. Whoever was alone waits for
+nobody. Clients in a loop would else fall into groups, one of which keeps the reactor busy while another one's batch is
+in the pool; and two threads of one interpreter that are busy at the same time lose a third of it by taking it from each
+other.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
+
+MOST_TURNS = 4
+"""Turns of the reactor that a batch is gathered in: the first may be over already, and two do for most loops."""
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -53,23 +59,23 @@ class Lane(Generic[Job, Result]):
         self._work = work
         self._most = most
         self._weigh = weigh
-        self._clock = gather
+        self._next_turn = None if gather is None else partial(gather.callLater, 0, self._turn)
         self._gathering = False
-        self._lonely = True
-        self._waiting: deque[tuple[Job, Deferred[Result]]] = deque()
+        self._expected = 1
+        self._came = self._turns = 0
+        self._waiting: deque[tuple[Job, Deferred[Result], int]] = deque()
+        self._weight = 0  # of all that wait
         self._settled: list[Deferred[None]] = []
         self.busy = False
 
     def ask(self, job: Job) -> Deferred[Result]:
         """Queue a job; its Deferred fires with its result."""
         answer: Deferred[Result] = Deferred()
-        self._waiting.append((job, answer))
-        if not self.busy:
-            if self._clock is None or self._lonely:
-                self._start()
-            elif not self._gathering:
-                self._gathering = True
-                self._clock.callLater(0, self._gathered)
+        weight = self._weigh(job)
+        self._waiting.append((job, answer, weight))
+        self._weight += weight
+        if not self.busy and not self._gathering:
+            self._gather()
         return answer
 
     def settled(self) -> Deferred[None]:
@@ -91,20 +97,36 @@ class Lane(Generic[Job, Result]):
         if self._waiting and not self.busy:
             self._start()
 
-    def _gathered(self) -> None:
-        self._gathering = False
-        self.hurry()
+    def _gather(self) -> None:
+        """Start a batch, or wait for those who are expected."""
+        if self._next_turn is None or self._complete():
+            self._start()
+        else:
+            self._gathering = True
+            self._came = self._turns = 0
+            self._next_turn()
+
+    def _complete(self) -> bool:
+        return len(self._waiting) >= self._expected or self._weight >= self._most
+
+    def _turn(self) -> None:
+        """A turn of the reactor is over."""
+        before, self._came = self._came, len(self._waiting)
+        self._turns += 1
+        if self._next_turn and before < self._came and self._turns < MOST_TURNS and not self._complete():
+            self._next_turn()
+        else:
+            self._gathering = False
+            self.hurry()
 
     def _start(self) -> None:
-        batch = [self._waiting.popleft()]
-        weight = self._weigh(batch[0][0])
-        while self._waiting:
-            weight += self._weigh(self._waiting[0][0])
-            if weight > self._most:
-                break
-            batch.append(self._waiting.popleft())
-        # Whoever came alone need not wait for others; if there were some, they are in the next batch.
-        self._lonely = len(batch) == 1
+        batch: list[tuple[Job, Deferred[Result]]] = []
+        left = self._most
+        while self._waiting and (not batch or self._waiting[0][2] <= left):
+            job, answer, weight = self._waiting.popleft()
+            batch.append((job, answer))
+            left -= weight
+        self._weight -= self._most - left
         self.busy = True
         jobs = [job for job, _ in batch]
         self.begun(jobs)
@@ -121,7 +143,7 @@ class Lane(Generic[Job, Result]):
         :param error: what failed the whole batch."""
 
     def _done(self, results: Sequence[Result | Exception], batch: list[tuple[Job, Deferred[Result]]]) -> None:
-        settled = self._next(None)
+        settled = self._next(None, len(batch))
         for (_, answer), result in zip(batch, results, strict=True):
             if isinstance(result, Exception):
                 answer.errback(result)
@@ -131,22 +153,17 @@ class Lane(Generic[Job, Result]):
             waiting.callback(None)
 
     def _failed(self, failure: Failure, batch: list[tuple[Job, Deferred[Result]]]) -> None:
-        settled = self._next(failure.value)
+        settled = self._next(failure.value, len(batch))
         for _, answer in batch:
             answer.errback(failure)
         for waiting in settled:
             waiting.errback(failure)
 
-    def _next(self, error: BaseException | None) -> list[Deferred[None]]:
+    def _next(self, error: BaseException | None, answered: int) -> list[Deferred[None]]:
         settled, self._settled = self._settled, []
         self.busy = False
         self.ended(error)
-        if self._waiting:
-            clock = self._clock
-            if clock is None:
-                self._start()
-            else:
-                # In the next turn but one the reactor has seen who asks again.
-                self._gathering = True
-                clock.callLater(0, lambda: clock.callLater(0, self._gathered))
+        self._expected = answered + len(self._waiting)
+        if self._waiting and not self._gathering:
+            self._gather()
         return settled

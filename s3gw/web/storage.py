@@ -159,7 +159,7 @@ class LaneStorage:
     :param hand_over: runs a function in the thread pool.
     :param clock: for the pauses of a stalled store.
     :param cache_bytes: budget of the cache of hot bodies.
-    :param gather: whether the lane of commits gathers.
+    :param gather: whether lanes gather, but for those of what is long.
     """
 
     log = Logger()
@@ -176,19 +176,20 @@ class LaneStorage:
         self._hand_over = hand_over
         self._clock = clock
         self.cache = BodyCache(cache_bytes)
-        self._bodies = Bodies(store, hand_over, self.in_thread, self.cache, self._reclaim)
+        turns = clock if gather else None
+        self._bodies = Bodies(store, hand_over, self.in_thread, self.cache, self._reclaim, turns)
         self.begin_blob: Callable[[], bytes] = store.begin_blob
         self._buckets: dict[str, BucketInfo] = {}
         self._documents = 0  # bytes remembered with buckets since there were none: never too few
         self._calls = 0
         self._quiet: list[Deferred[None]] = []
-        self._commits = _CommitLane(
-            hand_over, store.commit, most=BATCH_BYTES, weigh=_weight, gather=clock if gather else None
-        )
+        self._commits = _CommitLane(hand_over, store.commit, most=BATCH_BYTES, weigh=_weight, gather=turns)
         self._commits.bodies = self._bodies
         self._known = self._commits.known = {}
-        self._lookups: Lane[tuple[str, str], ObjectInfo | None] = Lane(hand_over, store.look_up)
-        self._version_lookups: Lane[tuple[str, str, str], ObjectInfo | None] = Lane(hand_over, store.look_up_versions)
+        self._lookups: Lane[tuple[str, str], ObjectInfo | None] = Lane(hand_over, store.look_up, gather=turns)
+        self._version_lookups: Lane[tuple[str, str, str], ObjectInfo | None] = Lane(
+            hand_over, store.look_up_versions, gather=turns
+        )
         self._frees: Lane[bytes, None] = Lane(hand_over, self._free, most=64)
         self.caches = store.caches
         self.forgetting = self._commits.forgetting = Forgetting(self, clock, self._now)
