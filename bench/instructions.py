@@ -44,6 +44,10 @@ AT_ONCE = 16
 
 SMALL, MEDIUM, BIG = Objects("1k", 32, KIB), Objects("64k", 32, 64 * KIB), Objects("60m", 1, 60 * MIB)
 LISTED = Objects("list", 1000, 16)
+ROUNDS = 1 + 2 * TIMES
+"""How often requests of one work are made."""
+
+STORED = Objects("stored", ROUNDS * COUNTED, 64 * KIB)
 SPOTS = 64
 
 BOTO3_SAYS = b"""\
@@ -113,6 +117,7 @@ def works() -> list[Work]:
         Work("get-1k-boto3-sigv4", _saying(BOTO3_SAYS, _reads("GET", SMALL)), SMALL, signed=True),
         Work("get-1k-presigned", _saying(REQUESTS_SAYS, _presigned), SMALL, signed=True),
         Work("get-64k", _reads("GET", MEDIUM), MEDIUM),
+        Work("get-64k-stored-c16", _stored, STORED, at_once=AT_ONCE),
         Work("head", _reads("HEAD", SMALL), SMALL),
         Work("missing", _missing("GET")),
         Work("missing-head", _missing("HEAD")),
@@ -143,6 +148,15 @@ def _reads(method: str, objects: Objects, span: tuple[int, int] | None = None) -
         ]
 
     return make
+
+
+def _stored(wire: Wire, serial: int) -> list[Request]:
+    """Objects that nobody has asked for before, so that their bytes are in no cache."""
+    first = serial % ROUNDS * COUNTED
+    return [
+        wire.request("GET", STORED.key(index), status=200, expected=STORED.window(index))
+        for index in range(first, first + COUNTED)
+    ]
 
 
 def _missing(method: str) -> Make:

@@ -1,8 +1,9 @@
 """What an answer with an object says, and the answers that memory alone can give.
 
 A read whose record and bytes are in memory waits for nothing, so it needs no coroutine and holds nothing
-(`answer_hot`); what its headers say is kept with the record (`kept_headers`), and only what tells one part from another
-is made anew. It is the same answer that `operations.objects` gives to whoever has to wait for it.
+(`answer_hot`); one whose bytes are in one row waits for that row alone (`answer_row`). What their headers say is kept
+with the record (`kept_headers`), and only what tells one part from another is made anew. It is the same answer that
+`operations.objects` gives to all others.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from s3gw.cipher import DataKey
 from s3gw.errors import InvalidArgument, InvalidPart, InvalidRequest
 from s3gw.model import ByteRange, Checksum, ObjectInfo
-from s3gw.operations.call import Call, Headers, KeptHeaders, Known, PartHeaders, Response
+from s3gw.operations.call import Buffer, Call, Headers, KeptHeaders, Known, PartHeaders, Response
 from s3gw.operations.encryption import describe_encryption, open_checksum
 from s3gw.operations.headers import checksum_headers, object_headers, overrides
 from s3gw.operations.lifecycle import expiration_headers
@@ -34,9 +35,23 @@ def answer_hot(call: Call, known: Known) -> Response | None:
     else:
         span = select(call, info)
     body = call.storage.hot(info, span)
-    if body is None:
+    return None if body is None else _answer(call, known, span, body)
+
+
+async def answer_row(call: Call, known: Known) -> Response | None:
+    """The answer to a GET that `answer_hot` has none to, if what is asked for is in one row; else None.
+
+    :raises CorruptChunk:"""
+    info = known.info
+    if info.encryption is not None or call.encryption is not NOTHING:
         return None
-    headers = kept_headers(call, known, span) if call.ordinary else describe(call, info, span)
+    span = parse_range(call.head.headers.get("range"), info.size) if call.ordinary else select(call, info)
+    body = await call.storage.row(call.bucket, call.key, info, span)
+    return None if body is None else _answer(call, known, span, body)
+
+
+def _answer(call: Call, known: Known, span: ByteRange | None, body: Buffer) -> Response:
+    headers = kept_headers(call, known, span) if call.ordinary else describe(call, known.info, span)
     return Response(200 if span is None else 206, headers, (body,))
 
 

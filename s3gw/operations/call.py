@@ -161,6 +161,11 @@ class Storage(Protocol):
     def hot(self, info: ObjectInfo, span: ByteRange | None) -> Buffer | None:
         """The bytes of a known object, or of a part of it, if they are in one row, as they are, and in memory."""
 
+    async def row(self, bucket: str, key: str, info: ObjectInfo, span: ByteRange | None) -> Buffer | None:
+        """As `hot`, but from wherever they are; None too if the object was replaced meanwhile.
+
+        :raises CorruptChunk:"""
+
     def touched(self, bucket: str, info: ObjectInfo) -> None:
         """Somebody reads an object that has a place: it is needed, and lives on."""
 

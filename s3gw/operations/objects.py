@@ -17,7 +17,7 @@ from s3gw.errors import (
 from s3gw.model import CHUNK_BYTES, BucketInfo, ObjectInfo
 from s3gw.operations.acls import disposition, owner_of_new
 from s3gw.operations.admission import absent, overlooks_governance
-from s3gw.operations.answers import answer_hot, describe, kept_headers, not_modified, select, unchanged
+from s3gw.operations.answers import answer_hot, answer_row, describe, kept_headers, not_modified, select, unchanged
 from s3gw.operations.call import Body, Call, Headers, Reader, Response
 from s3gw.operations.encryption import (
     check_reader,
@@ -189,7 +189,7 @@ async def get_object(call: Call) -> Response:
     if known is not None:
         if known.info.place:
             call.storage.touched(call.bucket, known.info)
-        answer = answer_hot(call, known)
+        answer = answer_hot(call, known) or await answer_row(call, known)
         if answer is not None:
             return answer
     for _ in range(LOOKS):

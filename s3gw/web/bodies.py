@@ -16,8 +16,8 @@ from twisted.internet.interfaces import IReactorTime
 
 from s3gw.model import Extent, ObjectInfo
 from s3gw.store.cache import BodyCache
-from s3gw.store.interface import ChunkRow, InlineRow, IObjectStore
-from s3gw.store.layout import Span, spans
+from s3gw.store.interface import ChunkRow, InlineRow, IObjectStore, StaleBody
+from s3gw.store.layout import Span, only_row, spans
 from s3gw.web.lanes import HandOver, Lane
 
 Buffer = bytes | memoryview
@@ -164,6 +164,33 @@ class Bodies:
             work = partial(_unsealed, unseal, window, buffers)
             return work() if len(window) <= WINDOW_CHUNKS else await self._in_thread(work)
         return [_cut(buffer, span) for buffer, span in zip(buffers, window, strict=True) if buffer is not None]
+
+    async def read_one(self, bucket: str, key: str, info: ObjectInfo, start: int, length: int) -> Buffer | None:
+        """``length`` bytes of an object that is not encrypted, from ``start``, verified, if they are in one row.
+
+        :return: None if they are in several, or in none, or were replaced.
+        :raises CorruptChunk:"""
+        row: ChunkRow | InlineRow
+        if info.inline:
+            row, low = InlineRow(bucket, key, info.inline, info.order), start
+        else:
+            place = only_row(info, start, length)
+            if place is None:
+                return None
+            blob, number, low = place
+            row = ChunkRow(blob, number)
+        body = self.cache.get(row) or self._just_written(row)
+        if body is None:
+            held = self.hold(bucket, key, info)
+            try:
+                (body,) = await self._small.ask([row])
+            except StaleBody:
+                return None
+            finally:
+                held.close()
+        if self.cacheable(length):
+            self.cache.put(row, body)
+        return body if length == len(body) else memoryview(body)[low : low + length]
 
     def _read_rows(self, batch: list[Rows]) -> list[list[Buffer] | Exception]:
         """Read the rows of all windows; a window fails with the first of its rows that does."""

@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from s3gw.errors import InsufficientStorage, InternalError, NoSuchBucket, PreconditionFailed, S3Error, SlowDown
-from s3gw.model import CHUNK_BYTES, BucketInfo, Extent, ObjectInfo
+from s3gw.model import CHUNK_BYTES, BucketInfo, ByteRange, Extent, ObjectInfo
 from s3gw.s3.conditions import WriteCondition
 from s3gw.store.interface import (
     UNKNOWN,
@@ -394,6 +394,42 @@ class HoldTests(StorageTestCase):
         self.assertEqual(self.read_all(held), b"body")
         self.assertEqual(self.read_all(held), b"body")
         self.assertEqual((self.storage.cache.hits, self.storage.cache.misses), (1, 1))
+
+    def test_one_row(self) -> None:
+        """What is in one row is read without more ado, and from memory from then on; what is not is not."""
+        body = os.urandom(CHUNK_BYTES)
+        for put in (self.small(body, "small"), self.large([body, b"x" * 9], "large")):
+            self.run_now(self.storage.commit(put))
+            for _ in range(BATCHES_KEPT):
+                self.run_now(self.storage.commit(self.small(b"other")))
+            key, info = put.key, put.info
+            for span in (ByteRange(5, 100), ByteRange(0, CHUNK_BYTES)):
+                self.storage.cache.drop(info.inline or info.extents[0].blob)
+                self.assertIsNone(self.storage.hot(info, span))
+                read = self.run_now(self.storage.row("bucket", key, info, span))
+                self.assertEqual(body[span.start : span.start + span.length], read)
+                self.assertEqual(read, self.storage.hot(info, span))
+        self.assertIsNone(self.run_now(self.storage.row("bucket", "large", info, None)))
+        self.assertIsNone(self.run_now(self.storage.row("bucket", "large", info, ByteRange(CHUNK_BYTES - 1, 2))))
+
+    def test_one_row_replaced(self) -> None:
+        """One row of an object that is replaced meanwhile: the inline one is gone, the chunk stays until it is read."""
+        inline, chunked = self.small(b"old", "small"), self.large([b"old"], "large")
+        for put in (inline, chunked):
+            self.run_now(self.storage.commit(put))
+        for _ in range(BATCHES_KEPT):
+            self.run_now(self.storage.commit(self.small(b"new", "small")))
+        self.assertIsNone(self.run_now(self.storage.row("bucket", "small", inline.info, None)))
+        reading = self.begin(self.storage.row("bucket", "large", chunked.info, None))
+        self.begin(self.storage.commit(DeleteObject("bucket", "large")))
+        read = self.threads.given.pop(0)
+        self.threads.work()
+        self.threads.deliver()
+        self.assertEqual(self.store.freed, [])
+        self.threads.given.insert(0, read)
+        self.threads.settle()
+        self.assertEqual(b"old", self.successResultOf(reading))
+        self.assertEqual(self.store.freed, list(chunked.staged))
 
     def test_refused_mutation_gives_up_its_blobs(self) -> None:
         """What was staged for a write that is refused is freed."""
