@@ -1,7 +1,8 @@
 """Listings: the walk over a sorted cursor of keys, and the request parameters that steer it.
 
-The walk reads no more of the keys than it must. Behind a key that rolls up into a common prefix it seeks to the first
-key that does not, however many there are; past the end of ``prefix`` it does not read at all.
+The walk reads no more of the keys than it must, and no entry that is not listed. Behind a key that rolls up into a
+common prefix it seeks to the first key that does not, however many there are; past the end of ``prefix`` it does not
+read at all.
 
 Keys are ``str`` and ordered by code point, which is the order of their UTF-8 bytes.
 """
@@ -38,8 +39,11 @@ class Cursor(Protocol[T_co]):
     def seek(self, key: str) -> None:
         """Go to the first entry whose key is ``key`` or greater."""
 
-    def next(self) -> tuple[str, T_co] | None:
-        """The entry at the position, None past the last; then advance."""
+    def next(self) -> str | None:
+        """The key at the position, None past the last; then advance."""
+
+    def entry(self) -> T_co:
+        """What is under the key that `next` gave last."""
 
 
 def successor(prefix: str) -> str | None:
@@ -75,15 +79,15 @@ def list_page(
     cursor.seek(start)
     depth = len(prefix)
     room = limit
-    while (entry := cursor.next()) is not None and entry[0].startswith(prefix):
+    while (key := cursor.next()) is not None and key.startswith(prefix):
         if not room:
             truncated = True
             break
         room -= 1
-        last = entry[0]
-        end = last.find(delimiter, depth) if delimiter else -1
+        last = key
+        end = key.find(delimiter, depth) if delimiter else -1
         if end < 0:
-            entries.append(entry)
+            entries.append((key, cursor.entry()))
             continue
         last = last[: end + len(delimiter)]
         prefixes.append(last)

@@ -114,11 +114,14 @@ class SortedCursor(Generic[T]):
         if self._within is not None and key == self._within[0]:
             self._position = self._within[1]
 
-    def next(self) -> tuple[str, T] | None:
+    def next(self) -> str | None:
         if self._position == len(self._entries):
             return None
         self._position += 1
-        return self._entries[self._position - 1]
+        return self._keys[self._position - 1]
+
+    def entry(self) -> T:
+        return self._entries[self._position - 1][1]
 
 
 @implementer(IObjectStore)

@@ -83,17 +83,19 @@ class Walk:
         self._end = after_prefix(prefix)
         self._step = step
         self._position = prefix
+        self._passed: bytes | None = None  # the row that the iterator stands at, when it was given away
         self._bound = self._end
         self._windows: _Windows | None = None
         self._iterator: RdictIter | None = None
         engine.walks.add(self)
 
     def drop(self) -> None:
+        self._leave()
         self._iterator = None
 
     def seek(self, row: bytes) -> None:
         """Go to the first record of the walk at or behind ``row``."""
-        self._position = row
+        self._position, self._passed = row, None
         if self._iterator is None or self._windows is not None:
             self._windows = None
             self._open(self._end)
@@ -101,19 +103,26 @@ class Walk:
             self._iterator.seek(row)
 
     def next(self) -> tuple[bytes, bytes] | None:
-        """The record here, None at the end; then advance. :raises StoreFailed: if a row cannot be read."""
+        """The next record, None at the end. :raises StoreFailed: if a row cannot be read."""
         if self._iterator is None:
             self._open(self._end)
         iterator: RdictIter = self._iterator  # type: ignore[assignment]  # open now
+        if self._passed is not None:
+            # Not as soon as it was given away: whoever seeks now spares it.
+            iterator.next()
         while not iterator.valid():
+            self._leave()
             if not self._cross(iterator):
                 return None
             iterator = self._iterator  # type: ignore[assignment]
         row: bytes = iterator.key()
-        value: bytes = iterator.value()
-        self._position = row + b"\0"
-        iterator.next()
-        return row, value
+        self._passed = row
+        return row, iterator.value()
+
+    def _leave(self) -> None:
+        """Stand behind the row that was given away."""
+        if self._passed is not None:
+            self._position, self._passed = self._passed + b"\0", None
 
     def _open(self, bound: bytes) -> None:
         self._bound = bound
@@ -152,19 +161,25 @@ class ObjectCursor:
         self._walk = Walk(engine, objects + prefix.encode())
         self._objects = objects
         self._skip = len(objects)
+        self._found = b"", b""
         self.nbytes = 0
 
     def seek(self, key: str) -> None:
         self._walk.seek(self._objects + key.encode())
 
-    def next(self) -> tuple[str, ObjectInfo] | None:
-        """:raises CorruptChunk:"""
+    def next(self) -> str | None:
+        """:raises CorruptChunk: of a cache bucket"""
         while (found := self._walk.next()) is not None:
             row, value = found
             self.nbytes += len(value)
             if self._cache is None or not self._cache.expired(OBJECT.decode(row, value), self._now):
-                return row[self._skip :].decode(), listed(LISTED.decode(row, value))
+                self._found = found
+                return row[self._skip :].decode()
         return None
+
+    def entry(self) -> ObjectInfo:
+        """:raises CorruptChunk:"""
+        return listed(LISTED.decode(*self._found))
 
 
 class _Versions:
@@ -245,6 +260,8 @@ class VersionCursor:
         self._behind = after + "\0"
         self._after_order = after_order
         self._key = ""
+        self._latest = False
+        self._info: _Version
         self._begun = False
 
     @property
@@ -267,7 +284,7 @@ class VersionCursor:
                 kind.drop()
         self._begun = True
 
-    def next(self) -> tuple[str, VersionEntry] | None:
+    def next(self) -> str | None:
         """:raises CorruptChunk:"""
         while True:
             first = min((kind for kind in self._kinds if kind.head is not None), key=_position, default=None)
@@ -277,8 +294,11 @@ class VersionCursor:
             first.advance()
             if self._cache is None or not (isinstance(info, ObjectInfo) and self._cache.expired(info, self._now)):
                 break
-        latest, self._key = key != self._key, key
-        return key, VersionEntry(key, listed_version(info), latest)
+        self._info, self._latest, self._key = info, key != self._key, key
+        return key
+
+    def entry(self) -> VersionEntry:
+        return VersionEntry(self._key, listed_version(self._info), self._latest)
 
 
 def _position(kind: _Versions) -> tuple[str, int]:
@@ -299,16 +319,20 @@ class UploadCursor:
         self._behind = after + "\0"
         # The ids of a key's uploads follow the key and a NUL.
         self._row = f"{after}\0{after_upload}\0" if after_upload else after + "\1"
+        self._upload: UploadInfo
         self.nbytes = 0
 
     def seek(self, key: str) -> None:
         self._walk.seek(self._uploads + (self._row if key == self._behind else key).encode())
 
-    def next(self) -> tuple[str, UploadInfo] | None:
+    def next(self) -> str | None:
         """:raises CorruptChunk:"""
         found = self._walk.next()
         if found is None:
             return None
         self.nbytes += len(found[1])
-        upload = UPLOAD.decode(*found)
-        return upload.key, upload
+        self._upload = UPLOAD.decode(*found)
+        return self._upload.key
+
+    def entry(self) -> UploadInfo:
+        return self._upload

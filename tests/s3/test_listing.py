@@ -40,26 +40,32 @@ Page = tuple[tuple[tuple[str, int], ...], tuple[str, ...], bool, str]
 
 
 class ListCursor:
-    """A cursor over a list of keys, which counts its seeks and steps."""
+    """A cursor over a list of keys, which counts its seeks, its steps, and the entries that are asked for."""
 
     def __init__(self, keys: set[str]) -> None:
         self.keys = sorted(keys)
         self.position = 0
         self.seeks = 0
         self.steps = 0
+        self.read = 0
 
     def seek(self, key: str) -> None:
         """As `listing.Cursor`."""
         self.seeks += 1
         self.position = bisect_left(self.keys, key)
 
-    def next(self) -> tuple[str, int] | None:
+    def next(self) -> str | None:
         """As `listing.Cursor`."""
         self.steps += 1
         if self.position == len(self.keys):
             return None
         self.position += 1
-        return self.keys[self.position - 1], self.position - 1
+        return self.keys[self.position - 1]
+
+    def entry(self) -> int:
+        """As `listing.Cursor`."""
+        self.read += 1
+        return self.position - 1
 
 
 def model(keys: set[str], prefix: str, delimiter: str, after: str) -> list[str]:
@@ -129,13 +135,13 @@ class WalkTests(SynchronousTestCase):
         """A thousand keys under a common prefix, or behind the end, cost one seek and not a step each."""
         cursor = ListCursor({f"{folder}/{number}" for folder in "abc" for number in range(1000)})
         self.assertEqual(((), ("a/", "b/", "c/"), False, "c/"), list_page(cursor, "", "/"))
-        self.assertEqual((4, 4), (cursor.seeks, cursor.steps))
+        self.assertEqual((4, 4, 0), (cursor.seeks, cursor.steps, cursor.read))
         cursor.seeks = cursor.steps = 0
         self.assertEqual((), list_page(cursor, "0", "")[0])
         self.assertEqual((1, 1), (cursor.seeks, cursor.steps))
         cursor.steps = 0
         self.assertEqual(3, len(list_page(cursor, "a/", "", "", 3)[0]))
-        self.assertEqual(4, cursor.steps)
+        self.assertEqual((4, 3), (cursor.steps, cursor.read))
 
     def test_marker_inside_a_common_prefix(self) -> None:
         """A marker that is, or lies in, a common prefix has the whole of it behind it."""
