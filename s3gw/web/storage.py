@@ -10,11 +10,12 @@ Everything here lives in the reactor thread; only the functions handed to lanes 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import msgspec
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -182,6 +183,10 @@ class LaneStorage:
         self._buckets: dict[str, BucketInfo] = {}
         self._documents = 0  # bytes remembered with buckets since there were none: never too few
         self._calls = 0
+        # More threads than cores, or two that walk through rows, only take the interpreter from each other and from the
+        # reactor, which then answers nobody.
+        self._cores = DeferredSemaphore(len(os.sched_getaffinity(0)))
+        self._scans = DeferredSemaphore(1)
         self._quiet: list[Deferred[None]] = []
         self._commits = _CommitLane(hand_over, store.commit, most=BATCH_BYTES, weigh=_weight, gather=turns)
         self._commits.bodies = self._bodies
@@ -262,7 +267,7 @@ class LaneStorage:
 
     async def queue(self, bucket: str, start: int, end: int, limit: int) -> list[tuple[int, QueueRecord]]:
         """As `IObjectStore.queue`."""
-        return await self.in_thread(lambda: self._store.queue(bucket, start, end, limit))
+        return await self._call(lambda: self._store.queue(bucket, start, end, limit))
 
     async def find(self, bucket: str, key: str) -> ObjectInfo | None:
         """The object under a key, or None."""
@@ -354,7 +359,7 @@ class LaneStorage:
             return known
         info = self._store.peek_bucket(name)
         if info is UNKNOWN:
-            (found,) = await self.in_thread(lambda: self._store.look_up_buckets([name]))
+            (found,) = await self._call(lambda: self._store.look_up_buckets([name]))
             if (name, "") in self._commits.uncertain:
                 await self._durable()
             return found
@@ -371,7 +376,7 @@ class LaneStorage:
 
     async def find_upload(self, bucket: str, key: str, upload: str) -> UploadInfo | None:
         """A multipart upload in progress, or None."""
-        (info,) = await self.in_thread(lambda: self._store.look_up_uploads([(bucket, key, upload)]))
+        (info,) = await self._call(lambda: self._store.look_up_uploads([(bucket, key, upload)]))
         if (bucket, key) in self._commits.uncertain:
             await self._durable()
         return info
@@ -397,23 +402,32 @@ class LaneStorage:
         return await self._scan(lambda: self._store.list_parts(upload, after, limit))
 
     async def _scan(self, work: Callable[[], T]) -> T:
-        page = await self.in_thread(work)
+        page = await self._call(work, self._scans)
         if self._commits.busy or self._commits.lost:
             await self._durable()
         return page
 
     async def in_thread(self, work: Callable[[], T]) -> T:
-        """Call ``work`` in a thread of the pool."""
+        """Call ``work``, which computes, in a thread of the pool: in no more at a time than there are cores."""
+        return await self._call(work, self._cores)
+
+    async def _call(self, work: Callable[[], T], places: DeferredSemaphore | None = None) -> T:
+        """Call ``work`` in a thread, when it has one of the places, if it needs one."""
         self._calls += 1
         try:
-            result: T = await self._hand_over(work)
+            if places is None:
+                return cast(T, await self._hand_over(work))
+            await places.acquire()
+            try:
+                return cast(T, await self._hand_over(work))
+            finally:
+                places.release()
         finally:
             self._calls -= 1
             if not self._calls:
                 waiting, self._quiet = self._quiet, []
                 for each in waiting:
                     each.callback(None)
-        return result
 
     async def stage(self, blob: bytes, number: int, produce: Callable[[], Sequence[bytes]]) -> int:
         """Produce chunks and write them, in a worker thread; how many there were.
@@ -456,7 +470,7 @@ class LaneStorage:
         while True:
             try:
                 if staged and self._store.unsettled(staged):
-                    await self.in_thread(lambda: self._store.settle(staged))
+                    await self._call(lambda: self._store.settle(staged))
                 outcome = await self._commits.ask(mutation)
                 break
             except StoreStalled:
@@ -532,7 +546,7 @@ class LaneStorage:
         """Return if the store answers, and takes writes as far as we know. :raises StoreFailed:"""
         if self._commits.lost:
             raise StoreFailed("a commit failed; what is durable is known after a restart")
-        await self.in_thread(self._store.check)
+        await self._call(self._store.check)
 
     async def drained(self) -> None:
         """Return when nothing is under way in any thread."""

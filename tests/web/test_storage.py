@@ -464,6 +464,26 @@ class TroubleTests(StorageTestCase):
         self.failureResultOf(refused, SlowDown)
         self.assertEqual(self.store.freed, list(put.staged))
 
+    def test_few_at_a_time(self) -> None:
+        """One walk through rows at a time, and of what computes no more than there are cores; all come to their turn,
+        whatever becomes of those before, and `drained` waits for them."""
+        cores = len(os.sched_getaffinity(0))
+        scans = [self.begin(self.storage.list_objects("bucket", ListQuery())) for _ in range(3)]
+        self.assertEqual(1, len(self.threads.given))
+
+        def fails() -> None:
+            raise ValueError
+
+        computed = [self.begin(self.storage.in_thread(fails)) for _ in range(cores + 2)]
+        self.assertEqual(1 + cores, len(self.threads.given))
+        drained = self.begin(self.storage.drained())
+        self.threads.settle()
+        for scan in scans:
+            self.assertEqual((), self.successResultOf(scan).entries)
+        for one in computed:
+            self.failureResultOf(one, ValueError)
+        self.successResultOf(drained)
+
     def test_full(self) -> None:
         """A full disk is InsufficientStorage, for bodies on their way and for commits."""
         self.store.mood = [StoreFull()]
