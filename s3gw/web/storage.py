@@ -93,6 +93,9 @@ KNOWN_HEADERS = 2048
 OF_BUCKETS = (DeleteBucket, ConfigureBucket, SetVersioning, ConfigureCache, MoveBoundary, AdoptObjects, SaveReads)
 """Mutations that are about a bucket and no key of it."""
 
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+"""Processors that this process may use; where a system does not tell, those that there are."""
+
 KNOWN_BUCKETS = 4096
 """Bucket records kept in memory."""
 
@@ -185,7 +188,7 @@ class LaneStorage:
         self._calls = 0
         # More threads than cores, or two that walk through rows, only take the interpreter from each other and from the
         # reactor, which then answers nobody.
-        self._cores = DeferredSemaphore(len(os.sched_getaffinity(0)))
+        self._cores = DeferredSemaphore(CORES)
         self._scans = DeferredSemaphore(1)
         self._quiet: list[Deferred[None]] = []
         self._commits = _CommitLane(hand_over, store.commit, most=BATCH_BYTES, weigh=_weight, gather=turns)

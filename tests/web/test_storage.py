@@ -30,7 +30,7 @@ from s3gw.store.interface import (
 )
 from s3gw.store.memory import MemoryStore
 from s3gw.web.bodies import BATCHES_KEPT, HeldObject
-from s3gw.web.storage import KNOWN_DOCUMENTS, KNOWN_EXTENTS, KNOWN_HEADERS, STALL_SECONDS, LaneStorage
+from s3gw.web.storage import CORES, KNOWN_DOCUMENTS, KNOWN_EXTENTS, KNOWN_HEADERS, STALL_SECONDS, LaneStorage
 
 
 class Threads:
@@ -467,15 +467,14 @@ class TroubleTests(StorageTestCase):
     def test_few_at_a_time(self) -> None:
         """One walk through rows at a time, and of what computes no more than there are cores; all come to their turn,
         whatever becomes of those before, and `drained` waits for them."""
-        cores = len(os.sched_getaffinity(0))
         scans = [self.begin(self.storage.list_objects("bucket", ListQuery())) for _ in range(3)]
         self.assertEqual(1, len(self.threads.given))
 
         def fails() -> None:
             raise ValueError
 
-        computed = [self.begin(self.storage.in_thread(fails)) for _ in range(cores + 2)]
-        self.assertEqual(1 + cores, len(self.threads.given))
+        computed = [self.begin(self.storage.in_thread(fails)) for _ in range(CORES + 2)]
+        self.assertEqual(1 + CORES, len(self.threads.given))
         drained = self.begin(self.storage.drained())
         self.threads.settle()
         for scan in scans:
