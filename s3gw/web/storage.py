@@ -198,7 +198,7 @@ class LaneStorage:
         self._version_lookups: Lane[tuple[str, str, str], ObjectInfo | None] = Lane(
             hand_over, store.look_up_versions, gather=turns
         )
-        self._frees: Lane[bytes, None] = Lane(hand_over, self._free, most=64)
+        self._frees: Lane[bytes, None] = Lane(hand_over, self._free, most=64, gather=turns)
         self.caches = store.caches
         self.forgetting = self._commits.forgetting = Forgetting(self, clock, self._now)
         self.hits = self.misses = 0
@@ -537,9 +537,17 @@ class LaneStorage:
 
     def _reclaim(self, blob: bytes) -> None:
         self.cache.drop(blob)
-        self._frees.ask(blob).addErrback(
+        Deferred.fromCoroutine(self._freed(blob)).addErrback(
             lambda failure: self.log.error("cannot reclaim a blob: {why}", why=failure.getErrorMessage())
         )
+
+    async def _freed(self, blob: bytes) -> None:
+        """Free a blob, however long the store is stalled: nobody waits, and nobody would try again."""
+        while True:
+            try:
+                return await self._frees.ask(blob)
+            except StoreStalled:
+                await deferLater(self._clock, STALL_BACKOFF[-1])
 
     def _free(self, blobs: list[bytes]) -> list[None]:
         self._store.free(blobs)

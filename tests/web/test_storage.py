@@ -30,7 +30,15 @@ from s3gw.store.interface import (
 )
 from s3gw.store.memory import MemoryStore
 from s3gw.web.bodies import BATCHES_KEPT, HeldObject
-from s3gw.web.storage import CORES, KNOWN_DOCUMENTS, KNOWN_EXTENTS, KNOWN_HEADERS, STALL_SECONDS, LaneStorage
+from s3gw.web.storage import (
+    CORES,
+    KNOWN_DOCUMENTS,
+    KNOWN_EXTENTS,
+    KNOWN_HEADERS,
+    STALL_BACKOFF,
+    STALL_SECONDS,
+    LaneStorage,
+)
 
 
 class Threads:
@@ -78,6 +86,7 @@ class Moody(MemoryStore):
         self.mood: list[Exception | None] = []
         self.forgetful = self._inside = False
         self.freed: list[bytes] = []
+        self.stalls = 0  # of `free`
 
     def peek(self, bucket: str, key: str) -> ObjectInfo | Unknown | None:  # type: ignore[override]
         return UNKNOWN if self.forgetful and not self._inside else super().peek(bucket, key)
@@ -106,6 +115,9 @@ class Moody(MemoryStore):
         super().stage(blob, number, chunks)
 
     def free(self, blobs: Sequence[bytes]) -> None:
+        if self.stalls:
+            self.stalls -= 1
+            raise StoreStalled
         self.freed += blobs
         super().free(blobs)
 
@@ -461,6 +473,18 @@ class TroubleTests(StorageTestCase):
             self.clock.advance(0.1)
         self.threads.settle()
         self.failureResultOf(refused, SlowDown)
+        self.assertEqual(self.store.freed, list(put.staged))
+
+    def test_stall_of_free(self) -> None:
+        """What could not be freed for a stall of the store is freed behind it, however long it lasts."""
+        put = self.large([b"x"])
+        self.run_now(self.storage.commit(put))
+        self.store.stalls = 200
+        self.run_now(self.storage.commit(self.small(b"y")))
+        for _ in range(200):
+            self.assertEqual(self.store.freed, [])
+            self.clock.advance(STALL_BACKOFF[-1])
+            self.threads.settle()
         self.assertEqual(self.store.freed, list(put.staged))
 
     def test_few_at_a_time(self) -> None:
