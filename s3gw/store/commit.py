@@ -23,6 +23,7 @@ from s3gw.errors import (
     PreconditionFailed,
 )
 from s3gw.model import ENABLED, NULL, OBJECT_LOCK, BucketInfo, Extent, ObjectInfo, PartInfo
+from s3gw.s3.locks import refuse_deletion
 from s3gw.store.cache_records import CacheState
 from s3gw.store.caches import (
     adopt_objects,
@@ -189,7 +190,7 @@ def delete_object(ledger: Ledger, it: DeleteObject) -> Committed:
     if bucket.versioning:
         _require_name(it.key)
         return put_marker(ledger, bucket, it)
-    return _drop_object(ledger, bucket, it.key, previous)
+    return _drop_object(ledger, bucket, it, previous, bypass=it.bypass)
 
 
 def expire_object(ledger: Ledger, it: ExpireObject) -> Committed:
@@ -198,14 +199,23 @@ def expire_object(ledger: Ledger, it: ExpireObject) -> Committed:
         raise PreconditionFailed()
     if bucket.versioning:
         return put_marker(ledger, bucket, it)
-    return _drop_object(ledger, bucket, it.key, it.seen)
+    return _drop_object(ledger, bucket, it, it.seen)
 
 
-def _drop_object(ledger: Ledger, bucket: BucketInfo, key: str, previous: ObjectInfo | None) -> Committed:
+def _drop_object(
+    ledger: Ledger,
+    bucket: BucketInfo,
+    it: DeleteObject | ExpireObject,
+    previous: ObjectInfo | None,
+    *,
+    bypass: bool = False,
+) -> Committed:
     if previous is None:
         return Committed()
+    # Only versions can be locked, and a bucket whose versions can be keeps them: but a lock is a lock.
+    refuse_deletion(previous.lock, it.now, bypass=bypass)
     changes = ledger.refer((), previous.extents)
-    _remove(ledger, bucket, key, previous)
+    _remove(ledger, bucket, it.key, previous)
     return Committed(_told(previous), ledger.apply(changes))
 
 

@@ -39,6 +39,8 @@ from s3gw.store.interface import (
     CreateUpload,
     DeleteBucket,
     DeleteObject,
+    ExpireObject,
+    HoldObject,
     InlineRow,
     IObjectStore,
     ListQuery,
@@ -320,6 +322,16 @@ class ObjectTests(Contract):
         self.assertIsNone(self.actor.find("k"))
         self.assertIsNone(self.store.peek("b", "k"))
         self.assertIsInstance(self.store.read([InlineRow("b", "k", put.info.inline)])[0], StaleBody)
+
+    def test_locked(self) -> None:
+        """A lock holds without versioning too, whoever set it."""
+        self.actor.do(self.actor.inline("k", b"one"))
+        self.actor.do(HoldObject("b", "k", "ON"))
+        self.fails(DeleteObject("b", "k"), "AccessDenied")
+        self.fails(ExpireObject("b", "k", self.actor.find("k")), "AccessDenied")
+        self.assertEqual(self.actor.body("k"), b"one")
+        self.actor.do(HoldObject("b", "k", "OFF"))
+        self.assertIsNotNone(self.actor.do(DeleteObject("b", "k")).previous)
 
     def test_retired(self) -> None:
         """A reader that has the old object can read on after it was replaced, until its blob is freed."""
