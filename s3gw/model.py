@@ -16,6 +16,10 @@ import msgspec
 CHUNK_BYTES = 64 * 1024
 """The most bytes of a body that a row holds."""
 
+INLINE_BYTES = 32 * 1024
+"""The most bytes of a body whose row is named after its object. Such rows are written in no order, and merged again and
+again as there are more of them; chunks are written in the order of their rows, and stay where they are."""
+
 SEAL_BYTES = 16
 """By how much a row of an encrypted body is longer (`s3gw.cipher`)."""
 

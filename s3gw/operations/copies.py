@@ -64,14 +64,14 @@ from s3gw.operations.encryption import (
     open_value,
     opener,
     seal_checksum,
-    seal_inline,
     seal_value,
+    seal_whole,
     stored_etag,
     unlock,
     unlock_upload,
 )
 from s3gw.operations.headers import request_tags, requested_ttl, stored_headers, user_metadata
-from s3gw.operations.intake import pour
+from s3gw.operations.intake import Place, place_of, place_whole, pour
 from s3gw.operations.lifecycle import expiration_headers
 from s3gw.operations.locks import lock_for_writing
 from s3gw.operations.multipart import checksum_of, find_upload, part_number
@@ -153,12 +153,11 @@ async def _duplicate(call: Call, origin: _Origin, reader: Reader, algorithm: str
         return await _rewritten(call, reader, key, fresh, algorithm)
     checksum = await _checksum(call, reader, algorithm, key)
     body = b"".join(await reader.source(0, source.size, opener(key)).read()) if source.inline else b""
-    info = replace(
-        source, inline=call.storage.begin_blob() if source.inline else b"", checksum=seal_checksum(key, checksum)
-    )
+    place = place_whole(call, len(body)) if source.inline else Place(extents=source.extents)
+    info = replace(source, inline=place.inline, extents=place.extents, checksum=seal_checksum(key, checksum))
     if fresh is None:
         return _Copy(info, checksum, body)
-    return _Copy(replace(info, encryption=fresh.stored), checksum, seal_inline(fresh.key, info, body))
+    return _Copy(replace(info, encryption=fresh.stored), checksum, seal_whole(fresh.key, info, body))
 
 
 async def _rewritten(call: Call, reader: Reader, key: DataKey | None, fresh: Fresh | None, algorithm: str) -> _Copy:
@@ -176,18 +175,19 @@ async def _rewritten(call: Call, reader: Reader, key: DataKey | None, fresh: Fre
     parts = await call.storage.in_thread(partial(_resealed, source.parts, key, data_key)) if source.parts else ()
     received = await pour(call, reader.source(0, source.size, opener(key)), source.size, digests, data_key)
     checksum = Checksum(algorithm, digests.base64(algorithm)) if known is None and algorithm else known
+    place = place_of(call, received)
     info = replace(
         source,
         etag=source.etag if source.parts or key is None else digests.hex("MD5"),
-        inline=call.storage.begin_blob() if received.inline else b"",
-        extents=received.extents,
+        inline=place.inline,
+        extents=place.extents,
         checksum=seal_checksum(data_key, checksum),
         parts=parts,
         encryption=None,
     )
     if fresh is None:
-        return _Copy(info, checksum, received.inline, received.staged)
-    return _Copy(encrypted(info, fresh), checksum, seal_inline(fresh.key, info, received.inline), received.staged)
+        return _Copy(info, checksum, received.whole, received.staged)
+    return _Copy(encrypted(info, fresh), checksum, seal_whole(fresh.key, info, received.whole), received.staged)
 
 
 def _resealed(parts: Iterable[PartSummary], old: DataKey | None, new: DataKey | None) -> tuple[PartSummary, ...]:

@@ -205,9 +205,9 @@ def encrypted(info: ObjectInfo, fresh: Fresh) -> ObjectInfo:
     return replace(info, etag=stored_etag(fresh.stored, fresh.key, info.etag), encryption=fresh.stored)
 
 
-def seal_inline(key: DataKey, info: ObjectInfo, body: Buffer) -> bytes:
-    """The inline body of an object, as it is stored."""
-    return key.body(info.inline).seal(0, body) if info.inline else b""
+def seal_whole(key: DataKey, info: ObjectInfo, body: Buffer) -> bytes:
+    """The body of an object that is stored with it, as it is stored."""
+    return key.body(info.inline or info.extents[0].blob).seal(0, body) if body else b""
 
 
 def may_share(call: Call, source: ObjectInfo) -> bool:

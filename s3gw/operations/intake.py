@@ -1,23 +1,25 @@
 """The way of a body into the store.
 
-A body of at most one chunk is kept whole and committed in one row beside its metadata. A longer one goes chunk by chunk
-into a blob as it arrives, decoded, hashed, encrypted if it is to be, and written in a worker thread, while the next
-bytes come off the wire. At no moment is more held than what arrived while the last pieces were being written.
+A body of at most one chunk is kept whole and committed together with its metadata, in one row: a small one in a row
+that is named after the object, another as a blob of one chunk. A longer one goes chunk by chunk into a blob as it
+arrives, decoded, hashed, encrypted if it is to be, and written in a worker thread, while the next bytes come off the
+wire. At no moment is more held than what arrived while the last pieces were being written.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
 
 from s3gw.cipher import BodyCipher, DataKey
 from s3gw.errors import EntityTooLarge, MissingContentLength
-from s3gw.model import CHUNK_BYTES, Extent, ObjectInfo
+from s3gw.model import CHUNK_BYTES, INLINE_BYTES, Extent, ObjectInfo
 from s3gw.operations.call import Abandoned, Buffer, Call, Source
-from s3gw.operations.encryption import Fresh, encrypted, seal_checksum, seal_inline
+from s3gw.operations.encryption import Fresh, encrypted, seal_checksum, seal_whole
 from s3gw.operations.versions import as_made
 from s3gw.s3.checksums import Declared, Digests
 from s3gw.s3.conditions import WriteCondition
@@ -94,12 +96,32 @@ class Intake(Cutter):
 
 
 class Received(msgspec.Struct, frozen=True):
-    """A body that has arrived: ``inline`` holds it, or ``extents`` of the freshly staged blobs ``staged``."""
+    """A body that has arrived: ``whole`` is it, or it is in ``extents`` of the freshly staged blobs ``staged``."""
 
     size: int
-    inline: bytes = b""
+    whole: bytes = b""
     extents: tuple[Extent, ...] = ()
     staged: tuple[bytes, ...] = ()
+
+
+class Place(NamedTuple):
+    """Where the body of an object is: the fields of its `ObjectInfo` that tell it."""
+
+    inline: bytes = b""
+    extents: tuple[Extent, ...] = ()
+
+
+def place_whole(call: Call, size: int) -> Place:
+    """Where a body of at most one chunk goes that is committed with its object.
+
+    :param size: of the body as it came."""
+    id = call.storage.begin_blob()
+    return Place(id) if size <= INLINE_BYTES else Place(extents=(Extent(id, 0, size),))
+
+
+def place_of(call: Call, received: Received) -> Place:
+    """Where a body goes, or is already."""
+    return place_whole(call, received.size) if received.whole else Place(extents=received.extents)
 
 
 def refuse_size(call: Call, decoder: PayloadDecoder) -> None:
@@ -131,7 +153,7 @@ async def receive(call: Call, intake: Intake, *, inline: bool = True, key: DataK
                 break
         else:
             rest = intake.finish()
-            return Received(intake.size, inline=b"".join([*chunks, rest]) if chunks else rest)
+            return Received(intake.size, whole=b"".join([*chunks, rest]) if chunks else rest)
     blob = Blob(call, key)
     try:
         await blob.stage(lambda: chunks)
@@ -159,7 +181,7 @@ async def pour(
             pieces += window
         body = b"".join(pieces)
         digests.update(body)
-        return Received(size, inline=body)
+        return Received(size, whole=body)
     blob, cutter = Blob(call, key), Cutter()
     try:
         while window := await source.read(True):
@@ -237,13 +259,14 @@ async def keep(
     try:
         if check_size is not None:
             check_size(received.size)
+        place = place_of(call, received)
         info = replace(
             draft,
             size=received.size,
             modified=call.gateway.clock(),
             etag=intake.digests.hex("MD5"),
-            inline=call.storage.begin_blob() if received.inline else b"",
-            extents=received.extents,
+            inline=place.inline,
+            extents=place.extents,
             checksum=checks.verify(intake.digests, intake.decoder.trailers),
         )
     except BaseException:
@@ -252,9 +275,9 @@ async def keep(
     if fresh is not None:
         info = encrypted(info, fresh)
         shown, info = info, replace(info, checksum=seal_checksum(fresh.key, info.checksum))
-        body = seal_inline(fresh.key, info, received.inline)
+        body = seal_whole(fresh.key, info, received.whole)
     else:
-        shown, body = info, received.inline
+        shown, body = info, received.whole
     outcome = await call.storage.commit(
         PutObject(call.bucket, key, info, body, received.staged, condition, call.bucket_created)
     )

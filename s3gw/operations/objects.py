@@ -34,7 +34,7 @@ from s3gw.operations.headers import (
     stored_headers,
     user_metadata,
 )
-from s3gw.operations.intake import Intake, keep, refuse_size
+from s3gw.operations.intake import Intake, keep, place_whole, refuse_size
 from s3gw.operations.lifecycle import expiration_headers
 from s3gw.operations.locks import lock_for_writing
 from s3gw.operations.versions import as_made, find_object, known_object, made_headers, marker_headers, open_object
@@ -105,11 +105,13 @@ async def _put_plain(call: Call, bucket: BucketInfo, length: int) -> Response:
         if sent != UNSIGNED:
             check_hash(sent, sha256(body).hexdigest())
     md5, checksum = whole(body, checks, trailers)
+    place = place_whole(call, len(body))
     info = ObjectInfo(
         size=len(body),
         modified=call.gateway.clock(),
         etag=md5,
-        inline=call.storage.begin_blob(),
+        inline=place.inline,
+        extents=place.extents,
         headers={"content-type": headers.get("content-type") or DEFAULT_CONTENT_TYPE},
         checksum=checksum,
         owner=owner_of_new(call, bucket),

@@ -82,7 +82,7 @@ from s3gw.store.keys import (
     versions_of,
 )
 from s3gw.store.ledger import Ledger
-from s3gw.store.records import BUCKET, OBJECT, PART, UPLOAD, seal_inline
+from s3gw.store.records import BUCKET, OBJECT, PART, UPLOAD
 from s3gw.store.versions import (
     History,
     delete_version,
@@ -166,14 +166,13 @@ def put_object(ledger: Ledger, it: PutObject) -> Committed:
         require(it.condition, it.key, ledger.live(bucket, previous))
     if bucket.versioning:
         return put_version(ledger, bucket, it.key, it.info, body=it.body, staged=it.staged)
-    gained, lost = it.info.extents, previous.extents if previous else ()
+    gained, lost = () if it.body else it.info.extents, previous.extents if previous else ()
     changes = ledger.refer(gained, lost, it.staged) if gained or lost else {}
     place = _replace(ledger, bucket, it.key, row, previous, it.info)
-    if it.info.inline:
-        body = inline_row(it.bucket, it.key)
-        ledger.batch.put_inline(body, seal_inline(body, it.body, it.info.inline))
-        if previous is not None and previous.inline:
-            ledger.note_replaced(body, previous)
+    body = inline_row(it.bucket, it.key)
+    ledger.put_body(body, it.info, it.body)
+    if it.info.inline and previous is not None and previous.inline:
+        ledger.note_replaced(body, previous)
     retired = ledger.apply(changes) if changes else ()
     return Committed(_told(previous), retired, place=place)
 

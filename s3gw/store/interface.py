@@ -144,7 +144,8 @@ class SetVersioning(msgspec.Struct, frozen=True):
 class PutObject(msgspec.Struct, frozen=True):
     """Make ``info`` the object under ``key``.
 
-    :ivar body: the inline body, when ``info.inline`` is set.
+    :ivar body: the whole body, if it comes with its object: the inline body, when ``info.inline`` is set, or else the
+        only chunk of a blob that is new, the one in ``info.extents``.
     :ivar staged: the blobs of ``info.extents`` that were staged for this object. Any other blob in ``info.extents`` is
         shared with the object that it was found in.
     :raises NoSuchBucket: :raises PreconditionFailed: :raises NoSuchKey: if-match on a missing object.

@@ -11,12 +11,27 @@ from s3gw.model import PIN, BucketInfo, CacheRules, Extent, ObjectInfo, UploadIn
 from s3gw.store.cache_records import CacheState
 from s3gw.store.caches import CacheBucket, Caches, ends
 from s3gw.store.engine import Batch, Engine
-from s3gw.store.keys import bucket_row, cache_row, references_row, unreferenced_row, upload_row
-from s3gw.store.records import BLOB, BUCKET, CACHE, DOOMED, UPLOAD, BlobRecord, Codec
+from s3gw.store.interface import CorruptChunk
+from s3gw.store.keys import bucket_row, cache_row, chunk_row, references_row, unreferenced_row, upload_row
+from s3gw.store.records import (
+    BLOB,
+    BUCKET,
+    CACHE,
+    DOOMED,
+    OBJECT,
+    UPLOAD,
+    BlobRecord,
+    Codec,
+    seal_chunk,
+    seal_inline,
+)
 from s3gw.store.scan import Walk
 
 T = TypeVar("T")
 
+
+FEW = 4
+"""Extents of an object that most have no more of."""
 
 Changes = dict[bytes, tuple[BlobRecord, BlobRecord]]
 """What becomes of blobs: the record of each before and after."""
@@ -51,6 +66,22 @@ class Ledger:
         if missing:
             known.update(zip(missing, self._engine.records(missing), strict=True))
 
+    def load_references(self, rows: Iterable[bytes]) -> None:
+        """Read what is known of the blobs of the objects in these rows, of which `load` has read the records, all at
+        once: of one after the other, each read is a chance for other threads to take the interpreter."""
+        blobs: list[bytes] = []
+        for row in rows:
+            if self._rows[row] is None:
+                continue
+            try:
+                info = self.get(OBJECT, row)
+            except CorruptChunk:
+                continue
+            if info is not None and len(info.extents) <= FEW:
+                blobs += (extent.blob for extent in info.extents)
+        if blobs:
+            self.load(map(references_row, blobs))
+
     def get(self, codec: Codec[T], row: bytes) -> T | None:
         """The record under ``row``. :raises CorruptChunk:"""
         if row not in self._rows:
@@ -72,6 +103,16 @@ class Ledger:
     def delete(self, row: bytes) -> None:
         self._rows[row] = None
         self.batch.delete(row)
+
+    def put_body(self, row: bytes, info: ObjectInfo, body: bytes) -> None:
+        """Write the body of ``info`` that came with it: inline in ``row``, or as a blob of one chunk."""
+        if info.inline:
+            self.batch.put_inline(row, seal_inline(row, body, info.inline))
+        elif body:
+            (extent,) = info.extents
+            row = chunk_row(extent.blob, 0)
+            self.batch.put_chunk(row, seal_chunk(row, body))
+            self.put(BLOB, references_row(extent.blob), BlobRecord(1, 1))
 
     def delete_inline(self, body: bytes, previous: ObjectInfo) -> None:
         """Delete the inline body of ``previous``."""

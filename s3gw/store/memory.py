@@ -415,9 +415,13 @@ class MemoryStore:
         _require_name(it.key)
         bucket = self._require_bucket(it.bucket, it.bucket_created)
         require(it.condition, it.key, self.peek(it.bucket, it.key))
-        self._require_blobs(it.info.extents, it.staged)
         if it.info.inline:
             self._bodies[it.info.inline] = bytes(it.body)
+        elif it.body:
+            (extent,) = it.info.extents
+            self._blobs[extent.blob] = {0: bytes(it.body)}
+        else:
+            self._require_blobs(it.info.extents, it.staged)
         return self._put(bucket, it.key, it.info)
 
     def _put(self, bucket: BucketInfo, key: str, info: ObjectInfo, lost: Sequence[Extent] = ()) -> Committed:

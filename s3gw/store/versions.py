@@ -49,7 +49,7 @@ from s3gw.store.interface import (
 )
 from s3gw.store.keys import inline_row, null_row, object_row, order_of, version_row, versions_of_key
 from s3gw.store.ledger import Ledger
-from s3gw.store.records import OBJECT, seal_inline
+from s3gw.store.records import OBJECT
 
 
 class History:
@@ -158,7 +158,7 @@ def put_version(
     replaced = None
     if null:
         replaced = current if current is not None and current.null else _readable(history.kept_null)
-    changes = ledger.refer(info.extents, (*lost, *_extents(replaced)), staged)
+    changes = ledger.refer(() if body else info.extents, (*lost, *_extents(replaced)), staged)
     if replaced is not None:
         history.lose_inline(replaced)
     if null:
@@ -170,9 +170,7 @@ def put_version(
         history.keep(info)
     else:
         history.make_current(info)
-    if info.inline:
-        row = inline_row(bucket.name, key, order)
-        ledger.batch.put_inline(row, seal_inline(row, body, info.inline))
+    ledger.put_body(inline_row(bucket.name, key, order), info, body)
     return Committed(replaced, ledger.apply(changes), info)
 
 

@@ -9,12 +9,13 @@ from urllib.parse import quote
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s3gw.model import CHUNK_BYTES
+from s3gw.model import CHUNK_BYTES, INLINE_BYTES
 from s3gw.operations import copies, multipart
 from s3gw.store.interface import ListQuery
 from tests.operations.harness import BOB, NOW, Answer, GatewayTestCase, InMemoryGateway, Pool
 from tests.operations.test_multipart import checksum, document, etag
 
+MEDIUM = b"m" * (INLINE_BYTES + 1)
 LARGE = bytes(range(256)) * (CHUNK_BYTES // 256 * 3 + 7)
 EARLIER, LATER = formatdate(NOW - 60, usegmt=True), formatdate(NOW + 60, usegmt=True)
 
@@ -30,6 +31,7 @@ class CopyCase(GatewayTestCase):
         self.make_bucket()
         headers = {"Content-Type": "text/x", "x-amz-meta-a": "b", "x-amz-tagging": "t=1"}
         self.put("/bucket/small", b"hello", headers)
+        self.put("/bucket/medium", MEDIUM, headers)
         self.put("/bucket/large", LARGE, headers)
 
     def copy(self, source: str, path: str = "/bucket/copy", query: str = "", **headers: str) -> Answer:
@@ -43,7 +45,7 @@ class CopyObjectTests(CopyCase):
 
     def test_everything(self) -> None:
         """The copy has the bytes, the ETag, the headers, the metadata and the tags of its source."""
-        for name, body in (("small", b"hello"), ("large", LARGE)):
+        for name, body in (("small", b"hello"), ("medium", MEDIUM), ("large", LARGE)):
             answer = self.copy(f"/bucket/{name}")
             self.assertEqual((200, f'"{etag(body)}"'), (answer.status, answer.text("ETag")))
             copied = self.request("GET", "/bucket/copy")
@@ -83,7 +85,7 @@ class CopyObjectTests(CopyCase):
 
     def test_onto_itself(self) -> None:
         """An object is copied onto itself only if that changes something."""
-        for name, body in (("small", b"hello"), ("large", LARGE)):
+        for name, body in (("small", b"hello"), ("medium", MEDIUM), ("large", LARGE)):
             path = f"/bucket/{name}"
             self.assert_error("InvalidRequest", 400, self.copy(f"bucket/{name}", path))
             self.assert_error("InvalidRequest", 400, self.copy(f"bucket/{name}", path, tagging_directive="REPLACE"))

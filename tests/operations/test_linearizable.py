@@ -22,8 +22,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from s3gw.model import CHUNK_BYTES
 from tests.operations.harness import HOST, Answer, Connection, InMemoryGateway
 
-BODIES = (b"", b"one", b"two", b"three" * CHUNK_BYTES)
-"""The values of the register: none, two of one row, one of several chunks."""
+BODIES = (b"", b"one", b"two" * 20_000, b"three" * CHUNK_BYTES)
+"""The values of the register: none, one of one row, one of one chunk, one of several chunks."""
 
 ETAGS = tuple(hashlib.md5(body).hexdigest() for body in BODIES)
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s3gw.credentials import Credential
-from s3gw.model import CHUNK_BYTES, BucketInfo, ObjectInfo
+from s3gw.model import CHUNK_BYTES, INLINE_BYTES, BucketInfo, ObjectInfo
 from s3gw.operations import objects
 from s3gw.operations.call import Call, Known, Response
 from s3gw.s3.checksums import ALGORITHMS, Digests
@@ -460,7 +460,7 @@ def _digest(algorithm: str, body: bytes) -> str:
 @st.composite
 def _uploads(draw: st.DrawFn) -> tuple[dict[str, str], bytes]:
     """Headers and body of a PUT, right or wrong; mostly such as `objects._put_plain` is for."""
-    body = b"x" * draw(st.sampled_from([0, 1, 1000, CHUNK_BYTES, CHUNK_BYTES + 1]))
+    body = b"x" * draw(st.sampled_from([0, 1, 1000, INLINE_BYTES + 1, CHUNK_BYTES, CHUNK_BYTES + 1]))
     told = st.sampled_from([body, b"other"])
     headers: dict[str, str] = {}
     several = 2 if draw(st.booleans()) else 0
@@ -495,7 +495,7 @@ def _uploads(draw: st.DrawFn) -> tuple[dict[str, str], bytes]:
 @st.composite
 def _chunked_uploads(draw: st.DrawFn) -> tuple[dict[str, str], bytes]:
     """The same of a PUT in aws-chunked framing without signatures, mostly such as `objects._put_plain` is for."""
-    body = b"x" * draw(st.sampled_from([0, 1, 1000, CHUNK_BYTES, CHUNK_BYTES + 1]))
+    body = b"x" * draw(st.sampled_from([0, 1, 1000, INLINE_BYTES + 1, CHUNK_BYTES, CHUNK_BYTES + 1]))
     trailer = f"x-amz-checksum-crc32:{_digest('CRC32', draw(st.sampled_from([body, body, b'other'])))}\r\n"
     framed = b"%x\r\n%s\r\n" % (len(body), body) if body else b""
     framed += b"0\r\n" + draw(st.sampled_from([trailer, trailer, trailer, "", "x-amz-checksum-crc32:zzz\r\n"])).encode()
@@ -517,6 +517,26 @@ def _chunked_uploads(draw: st.DrawFn) -> tuple[dict[str, str], bytes]:
     for name in draw(st.lists(st.sampled_from(list(others)), unique=True, max_size=2)):
         headers[name] = draw(st.sampled_from(others[name]))
     return headers, framed + draw(st.sampled_from([b"\r\n"] * 4 + [b"", b"\r\nx"]))
+
+
+class PlaceTests(GatewayTestCase):
+    """Where bodies go that are not too long to come with their object."""
+
+    def test_places(self) -> None:
+        """Small ones are in the row of their object, others are a blob of one chunk each, and both come back."""
+        self.make_bucket()
+        metadata = {"x-amz-meta-a": "b"}  # not on the short way
+        for size in (1, INLINE_BYTES, INLINE_BYTES + 1, CHUNK_BYTES):
+            body = bytes(range(1, 254)) * (size // 253) + bytes(size % 253)
+            for headers in ({}, metadata):
+                self.put("/bucket/key", body, headers)
+                (info,) = self.gateway.store.look_up([("bucket", "key")])
+                assert isinstance(info, ObjectInfo)
+                self.assertEqual(size <= INLINE_BYTES, bool(info.inline))
+                self.assertEqual([(0, size)] * (not info.inline), [(it.start, it.length) for it in info.extents])
+                self.assertEqual(body, self.get("/bucket/key"))
+                part = self.request("GET", "/bucket/key", {"Range": f"bytes={size // 2}-"})
+                self.assertEqual((206, body[size // 2 :]), (part.status, part.body))
 
 
 class PlainPutTests(GatewayTestCase):
@@ -551,7 +571,8 @@ class PlainPutTests(GatewayTestCase):
         if isinstance(info, ObjectInfo):
             kept = self.get(f"/{bucket}/key") if info.owner == ALICE.owner.id else b"not ours"
             inline = b"some" if info.inline else b""
-            info = msgspec.structs.replace(info, inline=inline, extents=(), encryption=None, order=0)
+            extents = tuple(msgspec.structs.replace(extent, blob=b"some") for extent in info.extents)
+            info = msgspec.structs.replace(info, inline=inline, extents=extents, encryption=None, order=0)
             self.assertEqual(204, self.request("DELETE", f"/{bucket}/key").status)
         version = shown.pop("x-amz-version-id", "")
         if info is not None and info.checksum is not None and "x-amz-server-side-encryption" in headers:

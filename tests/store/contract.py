@@ -101,6 +101,12 @@ class Actor:
         info = ObjectInfo(len(body), 1000, hashlib.md5(body).hexdigest(), extents=(Extent(blob, 0, len(body)),))
         return PutObject(bucket, key, info, staged=(blob,), condition=Condition(**condition))  # type: ignore[arg-type]
 
+    def whole(self, key: str, body: bytes, bucket: str = "b", **condition: object) -> PutObject:
+        """The put of an object whose body comes with it and becomes a blob of one chunk."""
+        extents = (Extent(self.store.begin_blob(), 0, len(body)),)
+        info = ObjectInfo(len(body), 1000, hashlib.md5(body).hexdigest(), extents=extents)
+        return PutObject(bucket, key, info, body, condition=Condition(**condition))  # type: ignore[arg-type]
+
     def begin(self, key: str = "k", upload: str = "u1", bucket: str = "b") -> None:
         """Begin an upload."""
         self.do(CreateUpload(UploadInfo(bucket, key, upload, 5)))
@@ -271,6 +277,38 @@ class ObjectTests(Contract):
         self.assertEqual(self.actor.body("k"), body)
         (second,) = self.store.read([ChunkRow(put.staged[0], 1)])
         self.assertEqual(bytes(second), body[CHUNK_BYTES : 2 * CHUNK_BYTES])
+
+    def test_whole(self) -> None:
+        """A body that comes with its object can be a blob: copies share it, and the last one frees it."""
+        put = self.actor.whole("k", b"body" * 10_000)
+        blobs = (put.info.extents[0].blob,)
+        self.assertEqual(self.actor.do(put), Committed())
+        self.assertEqual(self.actor.find("k"), put.info)
+        self.assertEqual(self.actor.body("k"), b"body" * 10_000)
+        self.actor.do(PutObject("b", "copy", put.info))
+        self.assertEqual(self.actor.do(DeleteObject("b", "k")).retired, ())
+        self.assertEqual(self.actor.do(self.actor.inline("copy", b"x")).retired, blobs)
+        self.assertEqual(self.actor.read("b", "k", put.info), b"body" * 10_000)
+        self.store.free(blobs)
+        self.assertIsInstance(self.store.read([ChunkRow(blobs[0], 0)])[0], CorruptChunk)
+
+    def test_wholeReplaced(self) -> None:
+        """Puts of the same key in one batch replace each other's blobs, and those before them."""
+        puts = [self.actor.whole("k", bytes((n,)) * 40_000) for n in range(4)]
+        self.actor.do(puts[0])
+        outcomes = self.store.commit(puts[1:])
+        retired = [outcome.retired for outcome in outcomes if isinstance(outcome, Committed)]
+        self.assertEqual(retired, [(put.info.extents[0].blob,) for put in puts[:-1]])
+        self.store.free([blob for blobs in retired for blob in blobs])
+        self.assertEqual(self.actor.body("k"), bytes((3,)) * 40_000)
+
+    def test_wholeRefused(self) -> None:
+        """What is refused leaves nothing of the body that came with it."""
+        self.actor.do(self.actor.inline("k", b"x"))
+        put = self.actor.whole("k", b"body", if_none_match="*")
+        self.fails(put, "PreconditionFailed", Condition="If-None-Match")
+        self.assertIsInstance(self.store.read([ChunkRow(put.info.extents[0].blob, 0)])[0], CorruptChunk)
+        self.assertEqual(self.actor.body("k"), b"x")
 
     def test_empty(self) -> None:
         """An object without a body is one nevertheless."""

@@ -148,9 +148,11 @@ class Client:
 
     def put(self, bucket: str, key: str) -> Mutation:
         if self.random.random() < 0.5:
-            inline, length = self.store.begin_blob(), self.random.randrange(1, 3000)
-            info = ObjectInfo(length, 1, inline.hex(), inline=inline)
-            return PutObject(bucket, key, info, content(inline, length), condition=self.condition())
+            id, length = self.store.begin_blob(), self.random.randrange(1, 3000)
+            info = ObjectInfo(length, 1, id.hex(), inline=id)
+            if self.random.random() < 0.4:
+                info = ObjectInfo(length, 1, id.hex(), extents=(Extent(id, 0, length),))
+            return PutObject(bucket, key, info, content(id, length), condition=self.condition())
         extents = self.extents(200_000)
         info = ObjectInfo(extents[0].length, 1, extents[0].blob.hex(), extents=extents)
         return PutObject(bucket, key, info, staged=(extents[0].blob,), condition=self.condition())
