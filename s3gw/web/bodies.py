@@ -43,7 +43,7 @@ KEPT_BYTES = 4 * 1024 * 1024
 
 
 BATCHES_KEPT = 3
-"""Batches of commits whose inline bodies are kept. Whoever looks at an object that is being replaced waits for that
+"""Batches of commits whose bodies of one row are kept. Whoever looks at an object that is being replaced waits for that
 batch, and when it is over the next one may have begun: without the body of before the first, the reader of an object
 that is written all the time would come too late again and again."""
 
@@ -130,14 +130,14 @@ class Bodies:
             self._widest = None
 
     def being_written(self, bodies: Mapping[bytes, Buffer]) -> None:
-        """A batch of commits begins, which writes these inline bodies, by id."""
+        """A batch of commits begins, which writes these bodies of one row, by the id of the inline body or blob."""
         self._written.append(bodies)
 
     def _just_written(self, row: ChunkRow | InlineRow) -> Buffer | None:
-        if isinstance(row, InlineRow):
-            for bodies in self._written:
-                if row.inline in bodies:
-                    return bodies[row.inline]
+        id = row.blob if isinstance(row, ChunkRow) else row.inline
+        for bodies in self._written:
+            if id in bodies:
+                return bodies[id]
         return None
 
     async def read(self, window: Sequence[Span], *, keep: bool, unseal: Open | None = None) -> list[Buffer]:

@@ -127,7 +127,11 @@ class _CommitLane(Lane[Mutation, Committed]):
         for name in self.uncertain:
             self.known.pop(name, None)
         self.bodies.being_written(
-            {job.info.inline: job.body for job in jobs if isinstance(job, PutObject) and job.info.inline}
+            {
+                job.info.inline or job.info.extents[0].blob: job.body
+                for job in jobs
+                if isinstance(job, PutObject) and job.body
+            }
         )
 
     def ended(self, error: BaseException | None) -> None:
@@ -234,7 +238,7 @@ class LaneStorage:
             return None
         blob, number, low = place
         body = self.cache.held(blob, number)
-        return None if body is None else memoryview(body)[low : low + length]
+        return body if body is None or length == len(body) else memoryview(body)[low : low + length]
 
     async def row(self, bucket: str, key: str, info: ObjectInfo, span: ByteRange | None) -> Buffer | None:
         """As `hot`, but read from wherever they are. None too if the object was replaced. :raises CorruptChunk:"""

@@ -142,6 +142,11 @@ class StorageTestCase(SynchronousTestCase):
         info = ObjectInfo(size=len(body), modified=0, etag=body.hex()[:8], inline=self.storage.begin_blob())
         return PutObject("bucket", key, info, body, **more)
 
+    def medium(self, body: bytes, key: str = "key") -> PutObject:
+        extents = (Extent(self.storage.begin_blob(), 0, len(body)),)
+        info = ObjectInfo(size=len(body), modified=0, etag=body.hex()[:8], extents=extents)
+        return PutObject("bucket", key, info, body)
+
     def large(self, chunks: list[bytes], key: str = "key", **more: Any) -> PutObject:
         blob = self.storage.begin_blob()
         self.run_now(self.storage.stage(blob, 0, lambda: chunks))
@@ -398,6 +403,20 @@ class HoldTests(StorageTestCase):
             reading = self.begin(self.successResultOf(opened).source(0, 1).read())
             self.assertEqual(b"".join(self.successResultOf(reading)), body)
         self.threads.settle()
+
+    def test_just_written(self) -> None:
+        """A body that came with its object a moment ago is read without asking the store, a moment later from there."""
+        for put in (self.small(b"body"), self.medium(b"body")):
+            self.run_now(self.storage.commit(put))
+            reading = self.begin(self.storage.row("bucket", "key", put.info, None))
+            self.assertEqual(b"body", self.successResultOf(reading))
+            self.storage.cache.drop(put.info.inline or put.info.extents[0].blob)
+            for _ in range(BATCHES_KEPT):
+                self.run_now(self.storage.commit(self.small(b"x", "other")))
+            reading = self.begin(self.storage.row("bucket", "key", put.info, None))
+            self.assertNoResult(reading)
+            self.threads.settle()
+            self.assertEqual(b"body", self.successResultOf(reading))
 
     def test_hot_rows(self) -> None:
         """A small body is read from the store once, and from memory from then on."""
