@@ -71,7 +71,7 @@ from s3gw.operations.encryption import (
     unlock_upload,
 )
 from s3gw.operations.headers import request_tags, requested_ttl, stored_headers, user_metadata
-from s3gw.operations.intake import Place, place_of, place_whole, pour
+from s3gw.operations.intake import place_of, place_whole, pour
 from s3gw.operations.lifecycle import expiration_headers
 from s3gw.operations.locks import lock_for_writing
 from s3gw.operations.multipart import checksum_of, find_upload, part_number
@@ -153,8 +153,8 @@ async def _duplicate(call: Call, origin: _Origin, reader: Reader, algorithm: str
         return await _rewritten(call, reader, key, fresh, algorithm)
     checksum = await _checksum(call, reader, algorithm, key)
     body = b"".join(await reader.source(0, source.size, opener(key)).read()) if source.inline else b""
-    place = place_whole(call, len(body)) if source.inline else Place(extents=source.extents)
-    info = replace(source, inline=place.inline, extents=place.extents, checksum=seal_checksum(key, checksum))
+    inline, extents = place_whole(call, len(body)) if source.inline else (b"", source.extents)
+    info = replace(source, inline=inline, extents=extents, checksum=seal_checksum(key, checksum))
     if fresh is None:
         return _Copy(info, checksum, body)
     return _Copy(replace(info, encryption=fresh.stored), checksum, seal_whole(fresh.key, info, body))
@@ -175,12 +175,12 @@ async def _rewritten(call: Call, reader: Reader, key: DataKey | None, fresh: Fre
     parts = await call.storage.in_thread(partial(_resealed, source.parts, key, data_key)) if source.parts else ()
     received = await pour(call, reader.source(0, source.size, opener(key)), source.size, digests, data_key)
     checksum = Checksum(algorithm, digests.base64(algorithm)) if known is None and algorithm else known
-    place = place_of(call, received)
+    inline, extents = place_of(call, received)
     info = replace(
         source,
         etag=source.etag if source.parts or key is None else digests.hex("MD5"),
-        inline=place.inline,
-        extents=place.extents,
+        inline=inline,
+        extents=extents,
         checksum=seal_checksum(data_key, checksum),
         parts=parts,
         encryption=None,

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -104,11 +103,8 @@ class Received(msgspec.Struct, frozen=True):
     staged: tuple[bytes, ...] = ()
 
 
-class Place(NamedTuple):
-    """Where the body of an object is: the fields of its `ObjectInfo` that tell it."""
-
-    inline: bytes = b""
-    extents: tuple[Extent, ...] = ()
+Place = tuple[bytes, tuple[Extent, ...]]
+"""Where the body of an object is: ``inline`` and ``extents`` of its `ObjectInfo`."""
 
 
 def place_whole(call: Call, size: int) -> Place:
@@ -116,12 +112,12 @@ def place_whole(call: Call, size: int) -> Place:
 
     :param size: of the body as it came."""
     id = call.storage.begin_blob()
-    return Place(id) if size <= INLINE_BYTES else Place(extents=(Extent(id, 0, size),))
+    return (id, ()) if size <= INLINE_BYTES else (b"", (Extent(id, 0, size),))
 
 
 def place_of(call: Call, received: Received) -> Place:
     """Where a body goes, or is already."""
-    return place_whole(call, received.size) if received.whole else Place(extents=received.extents)
+    return place_whole(call, received.size) if received.whole else (b"", received.extents)
 
 
 def refuse_size(call: Call, decoder: PayloadDecoder) -> None:
@@ -259,14 +255,14 @@ async def keep(
     try:
         if check_size is not None:
             check_size(received.size)
-        place = place_of(call, received)
+        inline, extents = place_of(call, received)
         info = replace(
             draft,
             size=received.size,
             modified=call.gateway.clock(),
             etag=intake.digests.hex("MD5"),
-            inline=place.inline,
-            extents=place.extents,
+            inline=inline,
+            extents=extents,
             checksum=checks.verify(intake.digests, intake.decoder.trailers),
         )
     except BaseException:

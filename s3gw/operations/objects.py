@@ -105,13 +105,13 @@ async def _put_plain(call: Call, bucket: BucketInfo, length: int) -> Response:
         if sent != UNSIGNED:
             check_hash(sent, sha256(body).hexdigest())
     md5, checksum = whole(body, checks, trailers)
-    place = place_whole(call, len(body))
+    inline, extents = place_whole(call, len(body))
     info = ObjectInfo(
         size=len(body),
         modified=call.gateway.clock(),
         etag=md5,
-        inline=place.inline,
-        extents=place.extents,
+        inline=inline,
+        extents=extents,
         headers={"content-type": headers.get("content-type") or DEFAULT_CONTENT_TYPE},
         checksum=checksum,
         owner=owner_of_new(call, bucket),

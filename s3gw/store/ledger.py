@@ -12,7 +12,15 @@ from s3gw.store.cache_records import CacheState
 from s3gw.store.caches import CacheBucket, Caches, ends
 from s3gw.store.engine import Batch, Engine
 from s3gw.store.interface import CorruptChunk
-from s3gw.store.keys import bucket_row, cache_row, chunk_row, references_row, unreferenced_row, upload_row
+from s3gw.store.keys import (
+    OBJECTS,
+    bucket_row,
+    cache_row,
+    chunk_row,
+    references_row,
+    unreferenced_row,
+    upload_row,
+)
 from s3gw.store.records import (
     BLOB,
     BUCKET,
@@ -67,11 +75,11 @@ class Ledger:
             known.update(zip(missing, self._engine.records(missing), strict=True))
 
     def load_references(self, rows: Iterable[bytes]) -> None:
-        """Read what is known of the blobs of the objects in these rows, of which `load` has read the records, all at
-        once: of one after the other, each read is a chance for other threads to take the interpreter."""
+        """Read what is known of the blobs of those objects whose records `load` has read with these rows, all at once:
+        of one after the other, each read is a chance for other threads to take the interpreter."""
         blobs: list[bytes] = []
         for row in rows:
-            if self._rows[row] is None:
+            if self._rows[row] is None or not row.startswith(OBJECTS):
                 continue
             try:
                 info = self.get(OBJECT, row)

@@ -40,7 +40,6 @@ from s3gw.store.interface import (
     CreateBucket,
     CreateUpload,
     DeleteObject,
-    EvictObject,
     ExpireObject,
     HoldObject,
     ICheckpointStore,
@@ -103,9 +102,6 @@ GROWING = (
     *(PutObject, TagObject, SetObjectAcl, RetainObject, HoldObject, CreateUpload, PutPart),
 )
 """Mutations that are refused when there is no room; the others free some, or free what was staged."""
-
-REPLACING = (PutObject, DeleteObject, EvictObject, ExpireObject)
-"""Mutations that drop the references of an object, which most often has few."""
 
 
 def now_ms() -> int:
@@ -424,8 +420,9 @@ class _Commit:
         except StoreFull as error:
             full = error
         ledger = self.ledger
-        ledger.load(row for it in mutations for row in STEPS[type(it)].needs(it))
-        ledger.load_references(object_row(it.bucket, it.key) for it in mutations if isinstance(it, REPLACING))
+        needed = [row for it in mutations for row in STEPS[type(it)].needs(it)]
+        ledger.load(needed)
+        ledger.load_references(needed)
         try:
             for it in mutations:
                 try:
