@@ -146,8 +146,8 @@ class PutObject(msgspec.Struct, frozen=True):
 
     :ivar body: the whole body, if it comes with its object: the inline body, when ``info.inline`` is set, or else the
         only chunk of a blob that is new, the one in ``info.extents``.
-    :ivar staged: the blobs of ``info.extents`` that were staged for this object. Any other blob in ``info.extents`` is
-        shared with the object that it was found in.
+    :ivar staged: the blobs of ``info.extents`` that were staged for this object. Any other blob in ``info.extents``,
+        but one that comes as ``body``, is shared with the object that it was found in.
     :raises NoSuchBucket: :raises PreconditionFailed: :raises NoSuchKey: if-match on a missing object.
     :raises ConditionalRequestConflict: a shared blob was retired meanwhile: look the source up again.
     """

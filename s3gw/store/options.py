@@ -76,7 +76,8 @@ def body_options(cache: Cache) -> Options:
     """The options of the two column families of bodies.
 
     The ids of blobs begin with the time. So a file of chunks that is flushed lies behind all older ones, and compaction
-    moves it down as it is instead of merging it.
+    moves it down as it is instead of merging it; but for blobs of several chunks that were written at the same time,
+    which lie across the borders of files.
     """
     options = Options(raw_mode=True)
     _common(options)

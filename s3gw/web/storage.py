@@ -546,12 +546,16 @@ class LaneStorage:
         )
 
     async def _freed(self, blob: bytes) -> None:
-        """Free a blob, however long the store is stalled: nobody waits, and nobody would try again."""
+        """Free a blob, however long the store is stalled: nobody waits, and nobody would try again.
+
+        Of many blobs each tries, so ever more seldom."""
+        pause = STALL_BACKOFF[-1]
         while True:
             try:
                 return await self._frees.ask(blob)
             except StoreStalled:
-                await deferLater(self._clock, STALL_BACKOFF[-1])
+                await deferLater(self._clock, pause)
+                pause = min(2 * pause, STALL_SECONDS)
 
     def _free(self, blobs: list[bytes]) -> list[None]:
         self._store.free(blobs)

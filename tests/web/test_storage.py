@@ -495,15 +495,25 @@ class TroubleTests(StorageTestCase):
         self.assertEqual(self.store.freed, list(put.staged))
 
     def test_stall_of_free(self) -> None:
-        """What could not be freed for a stall of the store is freed behind it, however long it lasts."""
+        """What could not be freed for a stall of the store is freed behind it, however long it lasts; it is tried ever
+        more seldom."""
         put = self.large([b"x"])
         self.run_now(self.storage.commit(put))
         self.store.stalls = 200
         self.run_now(self.storage.commit(self.small(b"y")))
-        for _ in range(200):
+        pauses = []
+        while self.store.stalls:
             self.assertEqual(self.store.freed, [])
-            self.clock.advance(STALL_BACKOFF[-1])
+            (call,) = self.clock.getDelayedCalls()
+            pauses.append(call.getTime() - self.clock.seconds())
+            self.clock.advance(pauses[-1])
             self.threads.settle()
+        self.assertAlmostEqual(STALL_BACKOFF[-1], pauses[0])
+        self.assertAlmostEqual(2 * STALL_BACKOFF[-1], pauses[1])
+        self.assertAlmostEqual(STALL_SECONDS, pauses[-1])
+        self.assertEqual(199, len(pauses))
+        self.clock.advance(STALL_SECONDS)
+        self.threads.settle()
         self.assertEqual(self.store.freed, list(put.staged))
 
     def test_few_at_a_time(self) -> None:
